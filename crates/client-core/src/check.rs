@@ -1,0 +1,161 @@
+//! The one gate between the user and the engine: the exchange is well-formed, and the engine can do everything that was asked.
+//! After it, nothing that an engine lacks can reach it, and nothing that the user wrote can change the framing of a message.
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, Method, Version};
+
+use crate::capability::{Capabilities, Capability};
+use crate::error::{Error, Result};
+use crate::exchange::{Exchange, RequestTarget};
+use crate::timeouts::TimeoutKind;
+
+/// Refuses what is wrong with the exchange itself, then what the engine cannot do.
+pub(crate) fn check(exchange: &mut Exchange, engine: Capabilities) -> Result<()> {
+    exchange.timeouts.check()?;
+    framing(exchange)?;
+    host(exchange.request.headers())?;
+    match asked(exchange).missing_in(engine) {
+        Some(capability) => Err(Error::unsupported(capability)),
+        None => Ok(()),
+    }
+}
+
+/// Framing fields are the engine's (RFC 9112 §6): a length of the user's is held to be true, a transfer coding is refused.
+fn framing(exchange: &mut Exchange) -> Result<()> {
+    let (headers, method) = (exchange.request.headers(), exchange.request.method());
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Error::invalid(
+            "the header transfer-encoding is set by the engine, from the body's length; leave it out",
+        ));
+    }
+    if method == Method::TRACE && !exchange.request.body().is_empty() {
+        return Err(Error::invalid("a TRACE request has no body (RFC 9110 §9.3.8)"));
+    }
+    let Some(declared) = content_length(headers)? else {
+        return Ok(());
+    };
+    match exchange.request.body().len() {
+        Some(len) if len != declared => Err(Error::invalid(format!(
+            "the header content-length says {declared}, but the body has {len} bytes; leave the header out"
+        ))),
+        Some(_) => Ok(()),
+        None => {
+            exchange.request.body_mut().declare_len(declared);
+            Ok(())
+        }
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    match (digits.and_then(|text| text.parse().ok()), values.next()) {
+        (Some(length), None) => Ok(Some(length)),
+        _ => Err(Error::invalid("the header content-length must be one decimal number; leave it out")),
+    }
+}
+
+/// A Host of the user's replaces ours; two would let two servers on the way disagree (RFC 9112 §3.2).
+fn host(headers: &HeaderMap) -> Result<()> {
+    match headers.get_all(HOST).iter().count() {
+        0 | 1 => Ok(()),
+        n => Err(Error::invalid(format!("{n} Host headers; a request has exactly one (RFC 9112 §3.2)"))),
+    }
+}
+
+/// Everything the exchange asks of an engine.
+fn asked(exchange: &Exchange) -> Capabilities {
+    let request = &exchange.request;
+    let (headers, body) = (request.headers(), request.body());
+    let timeouts = [
+        (TimeoutKind::Connect, Capability::ConnectTimeout),
+        (TimeoutKind::Socket, Capability::SocketTimeout),
+        (TimeoutKind::ConnectionRequest, Capability::ConnectionRequestTimeout),
+    ];
+    let mut asked: Capabilities = timeouts
+        .into_iter()
+        .filter(|(kind, _)| exchange.timeouts.get(*kind).is_some())
+        .map(|(_, capability)| capability)
+        .collect();
+    let mut ask = |condition: bool, capability: Capability| {
+        if condition {
+            asked = asked.with(capability);
+        }
+    };
+    ask(request.uri().scheme_str() == Some("https"), Capability::Tls);
+    ask(request.method() == Method::CONNECT, Capability::Tunnel);
+    ask(headers.contains_key(UPGRADE), Capability::Upgrade);
+    ask(headers.contains_key(EXPECT), Capability::ExpectContinue);
+    ask(body.has_trailers(), Capability::RequestTrailers);
+    ask(body.len().is_none(), Capability::StreamingUpload);
+    ask(request.extensions().get() == Some(&RequestTarget::Asterisk), Capability::AsteriskForm);
+    match exchange.version {
+        Some(Version::HTTP_3) => ask(true, Capability::Http3),
+        Some(Version::HTTP_2) => ask(true, Capability::Http2),
+        Some(_) => ask(true, Capability::Http1),
+        None => {}
+    }
+    asked
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue, Request};
+
+    use super::*;
+    use crate::body::Body;
+
+    fn exchange(headers: &[(&str, &str)], body: Body) -> Exchange {
+        let mut request = Request::new(body);
+        *request.uri_mut() = "http://h.example/".parse().unwrap();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, HeaderValue::from_str(value).unwrap());
+        }
+        Exchange::new(request)
+    }
+
+    #[test]
+    fn framing_belongs_to_the_engine() {
+        let refused = |headers: &[(&str, &str)]| {
+            check(&mut exchange(headers, Body::from("abc")), Capabilities::NONE).unwrap_err().to_string()
+        };
+        assert!(refused(&[("transfer-encoding", "chunked")]).contains("leave it out"));
+        assert!(refused(&[("content-length", "4")]).contains("says 4, but the body has 3 bytes"));
+        for odd in ["+3", "3, 3", "0x3", "", " 3"] {
+            assert!(refused(&[("content-length", odd)]).contains("one decimal number"), "{odd:?}");
+        }
+        assert!(refused(&[("content-length", "3"), ("content-length", "3")]).contains("one decimal number"));
+        assert!(refused(&[("host", "a"), ("host", "b")]).contains("2 Host headers"));
+        let mut fine = exchange(&[("content-length", "3"), ("host", "other")], Body::from("abc"));
+        assert!(check(&mut fine, Capabilities::NONE).is_ok());
+    }
+
+    #[test]
+    fn a_declared_length_is_taken_over() {
+        let stream = Body::stream(futures::stream::iter([Ok::<_, std::io::Error>("abc")]));
+        let mut exchange = exchange(&[("content-length", "3")], stream);
+        check(&mut exchange, Capabilities::NONE).unwrap();
+        assert_eq!(exchange.request.body().len(), Some(3));
+    }
+
+    #[test]
+    fn what_is_asked_is_refused_by_name() {
+        let mut cases = vec![
+            (exchange(&[("upgrade", "websocket")], Body::empty()), Capability::Upgrade),
+            (exchange(&[("expect", "100-continue")], Body::from("a")), Capability::ExpectContinue),
+            (exchange(&[], Body::from("a").with_trailers(HeaderMap::new())), Capability::RequestTrailers),
+        ];
+        let mut slow = exchange(&[], Body::empty());
+        slow.timeouts = slow.timeouts.socket(std::time::Duration::from_secs(1));
+        cases.push((slow, Capability::SocketTimeout));
+        for (mut exchange, capability) in cases {
+            let error = check(&mut exchange, Capabilities::NONE).unwrap_err();
+            assert_eq!(error.capability(), Some(capability));
+            assert!(check(&mut exchange, capability.into()).is_ok());
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The client: an engine, its plugins in order, and the defaults of its requests.
+
+use std::any::TypeId;
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+
+use crate::body::Body;
+use crate::capability::Capabilities;
+use crate::check;
+use crate::connection::PoolStats;
+use crate::engine::AnyEngine;
+use crate::error::{Error, Result};
+use crate::exchange::Exchange;
+use crate::http_timeout::HttpTimeout;
+use crate::limits::Limits;
+use crate::observer::{Event, Observer, Trace};
+use crate::plugin::{Chain, Next, Plugin};
+use crate::redirect::Redirect;
+use crate::request::RequestBuilder;
+use crate::response::Response;
+use crate::url::IntoUrl;
+
+/// Makes calls. Cheap to clone; clones share the engine and its connections.
+///
+/// A client sends nothing that was not asked for: no `User-Agent`, no `Accept`, no cookies; only what the protocol needs. Two plugins
+/// are part of every client: [`Redirect`] (follows up to 10) and [`HttpTimeout`] (no limits until set).
+///
+/// ```no_run
+/// # async fn run(http: client_core::HttpClient) -> client_core::Result<()> {
+/// let text = http.get("https://example.org/").send().await?.text().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct HttpClient(Arc<Inner>);
+
+struct Inner {
+    chain: Arc<Chain>,
+    headers: HeaderMap,
+    limits: Limits,
+    observers: Vec<Arc<dyn Observer>>,
+}
+
+impl HttpClient {
+    /// A client with default plugins and settings. What is wrong with the engine's own settings surfaces at the first call; use
+    /// [`builder`](Self::builder) to know at once.
+    pub fn new(engine: impl Into<AnyEngine>) -> Self {
+        let builder = Self::builder(engine);
+        builder.assemble()
+    }
+
+    /// A client to be configured.
+    pub fn builder(engine: impl Into<AnyEngine>) -> HttpClientBuilder {
+        HttpClientBuilder {
+            engine: engine.into(),
+            plugins: Vec::new(),
+            headers: HeaderMap::new(),
+            limits: Limits::default(),
+            observers: Vec::new(),
+            mistake: None,
+        }
+        .install(HttpTimeout::new())
+        .install(Redirect::default())
+    }
+
+    /// A GET request.
+    pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::GET, url)
+    }
+
+    /// A HEAD request.
+    pub fn head(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::HEAD, url)
+    }
+
+    /// A POST request.
+    pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::POST, url)
+    }
+
+    /// A PUT request.
+    pub fn put(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::PUT, url)
+    }
+
+    /// A PATCH request (RFC 5789).
+    pub fn patch(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::PATCH, url)
+    }
+
+    /// A DELETE request.
+    pub fn delete(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::DELETE, url)
+    }
+
+    /// An OPTIONS request.
+    pub fn options(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.request(Method::OPTIONS, url)
+    }
+
+    /// A request of any method, known ones and your own: `"PROPFIND"`, `Method::TRACE`.
+    ///
+    /// A name that is no token, or a URL that is none, surfaces at [`send`](RequestBuilder::send).
+    pub fn request<M>(&self, method: M, url: impl IntoUrl) -> RequestBuilder
+    where
+        Method: TryFrom<M>,
+        <Method as TryFrom<M>>::Error: Into<http::Error>,
+    {
+        RequestBuilder::new(self.clone(), Method::try_from(method).map_err(Into::into), url)
+    }
+
+    /// Performs a request that was made elsewhere; its URI has to be absolute.
+    ///
+    /// # Errors
+    /// As [`RequestBuilder::send`].
+    pub async fn execute<B: Into<Body>>(&self, request: Request<B>) -> Result<Response> {
+        RequestBuilder::from_request(self.clone(), request.map(Into::into)).send().await
+    }
+
+    /// Closes gracefully: idle connections now, others after their exchange. Later calls are refused with [`ErrorKind::Closed`](crate::ErrorKind::Closed).
+    /// Returns at once; idempotent; concerns every client that shares the engine.
+    pub fn close(&self) {
+        self.0.chain.engine.close();
+    }
+
+    /// What the engine's pool holds; `None` where it cannot tell
+    /// ([`Capability::PoolStats`](crate::Capability::PoolStats)).
+    pub fn pool(&self) -> Option<PoolStats> {
+        self.0.chain.engine.pool()
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &AnyEngine {
+        &self.0.chain.engine
+    }
+
+    /// What the engine can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.engine().capabilities()
+    }
+
+    /// An exchange with this client's settings.
+    pub(crate) fn exchange(&self, request: Request<Body>) -> Exchange {
+        let mut exchange = Exchange::new(request);
+        exchange.limits = self.0.limits;
+        exchange.trace = Trace::new(self.0.observers.clone());
+        exchange
+    }
+
+    /// One call, from the door to the response's head: the whole of it, in order.
+    pub(crate) async fn run(&self, mut exchange: Exchange) -> Result<Response> {
+        let Inner { chain, headers, .. } = &*self.0;
+        let (uri, limits, trace) = (exchange.request.uri().clone(), exchange.limits, exchange.trace.clone());
+        let answer = async {
+            add_defaults(exchange.request.headers_mut(), headers);
+            for plugin in &chain.plugins {
+                plugin.prepare(&mut exchange)?;
+            }
+            check::check(&mut exchange, chain.engine.capabilities())?;
+            trace.emit(&Event::CallStarted {
+                method: exchange.request.method(),
+                uri: &uri,
+            });
+            Next::first(Arc::clone(chain)).run(exchange).await
+        }
+        .await;
+        match answer {
+            Ok(response) => Ok(Response::new(response, uri, limits)),
+            Err(error) => {
+                let error = error.or_engine(chain.engine.name()).or_uri(&uri);
+                trace.emit(&Event::Failed(&error));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Defaults fill what the request leaves open; they are the first exchange's, and redirects treat them like the user's own.
+fn add_defaults(headers: &mut HeaderMap, defaults: &HeaderMap) {
+    for name in defaults.keys() {
+        if !headers.contains_key(name) {
+            for value in defaults.get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").field("engine", &self.engine().name()).finish_non_exhaustive()
+    }
+}
+
+/// Configures a client; see [`HttpClient::builder`].
+#[must_use]
+pub struct HttpClientBuilder {
+    engine: AnyEngine,
+    plugins: Vec<(TypeId, Arc<dyn Plugin>)>,
+    headers: HeaderMap,
+    limits: Limits,
+    observers: Vec<Arc<dyn Observer>>,
+    mistake: Option<Error>,
+}
+
+impl HttpClientBuilder {
+    /// Adds a plugin. Its place among the others is its [`Stage`](crate::Stage)'s; a [unique](Plugin::is_unique) one replaces its like.
+    pub fn install<P: Plugin>(mut self, plugin: P) -> Self {
+        let id = TypeId::of::<P>();
+        if plugin.is_unique() {
+            self.plugins.retain(|(other, _)| *other != id);
+        }
+        self.plugins.push((id, Arc::new(plugin)));
+        self
+    }
+
+    /// Sees every event of every call.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Changes what responses may cost.
+    pub fn limits(mut self, change: impl FnOnce(Limits) -> Limits) -> Self {
+        self.limits = change(self.limits);
+        self
+    }
+
+    /// A header that every call begins with, unless the request sets it itself. A redirect to another origin drops it if it is a
+    /// credential: one of those that [`Redirect`] names, or marked sensitive.
+    pub fn default_header<K, V>(mut self, name: K, value: V) -> Self
+    where
+        HeaderName: TryFrom<K>,
+        <HeaderName as TryFrom<K>>::Error: Into<http::Error>,
+        HeaderValue: TryFrom<V>,
+        <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
+    {
+        match header(name, value) {
+            Ok((name, value)) => {
+                self.headers.append(name, value);
+            }
+            Err(mistake) => {
+                self.mistake.get_or_insert(mistake);
+            }
+        }
+        self
+    }
+
+    /// The `User-Agent` of every call. Default: none is sent.
+    pub fn user_agent<V>(self, value: V) -> Self
+    where
+        HeaderValue: TryFrom<V>,
+        <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
+    {
+        self.default_header(USER_AGENT, value)
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) or [`Unsupported`](crate::ErrorKind::Unsupported) for a setting that makes no sense, a plugin that needs what the
+    /// engine lacks, or the engine's own mistakes: whatever can be known before the first call.
+    pub fn build(mut self) -> Result<HttpClient> {
+        if let Some(mistake) = self.mistake.take() {
+            return Err(mistake);
+        }
+        self.engine.check()?;
+        for (_, plugin) in &self.plugins {
+            plugin.check()?;
+            if let Some(capability) = plugin.requires().missing_in(self.engine.capabilities()) {
+                return Err(Error::unsupported(capability).or_engine(self.engine.name()));
+            }
+        }
+        Ok(self.assemble())
+    }
+
+    fn assemble(mut self) -> HttpClient {
+        self.plugins.sort_by_key(|(_, plugin)| plugin.stage());
+        HttpClient(Arc::new(Inner {
+            chain: Arc::new(Chain {
+                plugins: self.plugins.into_iter().map(|(_, plugin)| plugin).collect(),
+                engine: self.engine,
+            }),
+            headers: self.headers,
+            limits: self.limits,
+            observers: self.observers,
+        }))
+    }
+}
+
+/// A header from whatever the user has; says which one was wrong, but not its value.
+pub(crate) fn header<K, V>(name: K, value: V) -> Result<(HeaderName, HeaderValue)>
+where
+    HeaderName: TryFrom<K>,
+    <HeaderName as TryFrom<K>>::Error: Into<http::Error>,
+    HeaderValue: TryFrom<V>,
+    <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
+{
+    let name = HeaderName::try_from(name).map_err(|error| {
+        let error = error.into();
+        Error::invalid(format!("header name: {error}")).with_source(error)
+    })?;
+    let value = HeaderValue::try_from(value).map_err(|error| {
+        let error = error.into();
+        Error::invalid(format!("value of header {name}: {error} (control characters are not allowed)")).with_source(error)
+    })?;
+    Ok((name, value))
+}

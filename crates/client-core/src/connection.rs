@@ -1,0 +1,74 @@
+//! What is known about connections: of one response, and of the whole pool.
+
+use std::net::SocketAddr;
+
+/// The connection that carried an exchange. An engine puts it into the response's extensions; see
+/// [`Response::connection`](crate::Response::connection).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// The peer's address; of the proxy, where there is one.
+    pub remote_addr: Option<SocketAddr>,
+    /// Our own address.
+    pub local_addr: Option<SocketAddr>,
+    /// Whether the connection had carried an exchange before.
+    pub reused: bool,
+}
+
+impl ConnectionInfo {
+    /// Nothing known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// What a pool holds at one moment, and what it has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Connections that wait for use.
+    pub idle: usize,
+    /// Connections that carry at least one exchange.
+    pub in_use: usize,
+    /// Connections being made.
+    pub dialing: usize,
+    /// Calls that wait for a connection.
+    pub waiting: usize,
+    /// Connections made since the engine began.
+    pub opened: u64,
+    /// Exchanges that used a connection again.
+    pub reused: u64,
+    /// Connections closed since the engine began.
+    pub closed: u64,
+    /// The same, by route.
+    pub routes: Vec<RouteStats>,
+}
+
+/// One route's part of [`PoolStats`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteStats {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Connections that wait for use.
+    pub idle: usize,
+    /// Connections that carry at least one exchange.
+    pub in_use: usize,
+    /// Connections being made.
+    pub dialing: usize,
+    /// Calls that wait for a connection.
+    pub waiting: usize,
+}
+
+impl RouteStats {
+    /// A route on which nothing happens.
+    pub fn new(origin: impl Into<String>) -> Self {
+        Self {
+            origin: origin.into(),
+            idle: 0,
+            in_use: 0,
+            dialing: 0,
+            waiting: 0,
+        }
+    }
+}

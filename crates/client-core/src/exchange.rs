@@ -1,0 +1,81 @@
+//! One request and one response, as an engine sees it: the request, and the settings that engines read.
+
+use http::uri::Authority;
+use http::{Request, Version};
+
+use crate::body::Body;
+use crate::limits::Limits;
+use crate::observer::Trace;
+use crate::timeouts::Timeouts;
+use crate::timer::Instant;
+
+/// What an engine performs.
+///
+/// Settings that every engine reads are fields; settings of one plugin or one engine travel in the request's
+/// [`http::Extensions`]. They are merged once, at the door.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Exchange {
+    /// The request: absolute `http` or `https` URI without userinfo and fragment.
+    pub request: Request<Body>,
+    /// The time limits. `request` is enforced by the core, the others by the engine.
+    pub timeouts: Timeouts,
+    /// When the whole call must be over; for engines whose library wants to know. The core enforces it.
+    pub deadline: Option<Instant>,
+    /// What the response may cost.
+    pub limits: Limits,
+    /// The protocol version that is asked for; `None` leaves it to the engine.
+    pub version: Option<Version>,
+    /// The line to the observers.
+    pub trace: Trace,
+}
+
+/// A request target other than the URI's path and query, in the request's extensions (RFC 9112 §3.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestTarget {
+    /// `*`, for OPTIONS of a server as a whole.
+    Asterisk,
+    /// The authority a CONNECT asks for; without it, that of the URI.
+    Authority(Authority),
+}
+
+impl Exchange {
+    /// An exchange with default settings.
+    pub fn new(request: Request<Body>) -> Self {
+        Self {
+            request,
+            timeouts: Timeouts::new(),
+            deadline: None,
+            limits: Limits::default(),
+            version: None,
+            trace: Trace::default(),
+        }
+    }
+
+    /// The same exchange once more, without its body: what a redirect or a retry builds upon. Clones share the trace.
+    #[must_use]
+    pub fn clone_head(&self) -> Self {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = self.request.method().clone();
+        *request.uri_mut() = self.request.uri().clone();
+        *request.version_mut() = self.request.version();
+        *request.headers_mut() = self.request.headers().clone();
+        *request.extensions_mut() = self.request.extensions().clone();
+        Self {
+            request,
+            timeouts: self.timeouts,
+            deadline: self.deadline,
+            limits: self.limits,
+            version: self.version,
+            trace: self.trace.clone(),
+        }
+    }
+
+    /// The same exchange once more; `None` if its body can be sent only once.
+    pub fn try_clone(&self) -> Option<Self> {
+        let body = self.request.body().try_clone()?;
+        let mut copy = self.clone_head();
+        *copy.request.body_mut() = body;
+        Some(copy)
+    }
+}

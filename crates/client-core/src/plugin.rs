@@ -1,0 +1,195 @@
+//! Code around the engine, at a named stage. The order in which plugins run *is* the semantics of a client, so it is code: the order
+//! of [`Stage`], a stable sort when the client is built, and [`Next::run`].
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use http::Response;
+
+use crate::body::Body;
+use crate::capability::Capabilities;
+use crate::engine::{AnyEngine, BoxFuture};
+use crate::error::Result;
+use crate::exchange::Exchange;
+use crate::timer::Timer;
+
+/// Where in a call a plugin stands, outermost first. Plugins of one stage run in the order of their installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Sees the call as a whole, once: time limits, telemetry, concurrency limits.
+    Call,
+    /// Judges the final response: status checks.
+    Validate,
+    /// Decodes the final response's body: content codings.
+    Decode,
+    /// Follows redirects; everything below runs once per hop.
+    Redirect,
+    /// Repeats what failed; everything below runs once per attempt.
+    Retry,
+    /// Adds credentials to an exchange, answers challenges.
+    Auth,
+    /// Adds cookies to an exchange, stores those it answers with.
+    Cookies,
+    /// Answers from a store, and fills it.
+    Cache,
+    /// Sees the exchange as the engine does.
+    Exchange,
+}
+
+/// Code that runs around the engine.
+///
+/// ```
+/// use client_core::{Body, BoxFuture, Exchange, Next, Plugin, Result, Stage};
+///
+/// /// Adds a header to every exchange, redirects included.
+/// struct Tagged;
+///
+/// impl Plugin for Tagged {
+///     fn stage(&self) -> Stage {
+///         Stage::Exchange
+///     }
+///     fn handle<'a>(&'a self, mut exchange: Exchange, next: Next) -> BoxFuture<'a, Result<http::Response<Body>>> {
+///         Box::pin(async move {
+///             exchange.request.headers_mut().insert("x-tag", http::HeaderValue::from_static("1"));
+///             next.run(exchange).await
+///         })
+///     }
+/// }
+/// ```
+pub trait Plugin: Send + Sync + 'static {
+    /// Where it stands.
+    fn stage(&self) -> Stage;
+
+    /// What it needs of the engine; checked when the client is built.
+    fn requires(&self) -> Capabilities {
+        Capabilities::NONE
+    }
+
+    /// Whether a client has at most one of its type: installing another replaces the one before.
+    fn is_unique(&self) -> bool {
+        false
+    }
+
+    /// Whether its own configuration makes sense; asked once, when the client is built.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest), naming the setting and what would be right.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Merges its settings into the exchange, at the door: before the engine's capabilities are checked and before any I/O.
+    ///
+    /// # Errors
+    /// What is wrong with the call.
+    fn prepare(&self, exchange: &mut Exchange) -> Result<()> {
+        let _ = exchange;
+        Ok(())
+    }
+
+    /// Whether this exchange concerns it; where not, it is passed by at no cost.
+    fn applies(&self, exchange: &Exchange) -> bool {
+        let _ = exchange;
+        true
+    }
+
+    /// Runs around the rest of the call: [`Next::run`] goes on, any number of times.
+    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>>;
+}
+
+/// A plugin made of a closure.
+///
+/// ```
+/// use client_core::{Stage, plugin_fn};
+///
+/// let timed = plugin_fn(Stage::Call, async |exchange, next| {
+///     let started = next.timer().now();
+///     let response = next.run(exchange).await;
+///     println!("took {:?}", next.timer().now() - started);
+///     response
+/// });
+/// # let _ = timed;
+/// ```
+pub fn plugin_fn<F, Fut>(stage: Stage, handle: F) -> FnPlugin<F>
+where
+    F: Fn(Exchange, Next) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response<Body>>> + Send + 'static,
+{
+    FnPlugin { stage, handle }
+}
+
+/// See [`plugin_fn`].
+pub struct FnPlugin<F> {
+    stage: Stage,
+    handle: F,
+}
+
+impl<F, Fut> Plugin for FnPlugin<F>
+where
+    F: Fn(Exchange, Next) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response<Body>>> + Send + 'static,
+{
+    fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
+        Box::pin((self.handle)(exchange, next))
+    }
+}
+
+/// The rest of a call: the plugins further in, and at the end the engine.
+#[derive(Clone)]
+pub struct Next {
+    chain: Arc<Chain>,
+    position: usize,
+}
+
+/// The plugins of a client in their order, and its engine.
+pub(crate) struct Chain {
+    pub(crate) plugins: Box<[Arc<dyn Plugin>]>,
+    pub(crate) engine: AnyEngine,
+}
+
+impl Next {
+    pub(crate) fn first(chain: Arc<Chain>) -> Self {
+        Self { chain, position: 0 }
+    }
+
+    /// Performs the rest of the call, and returns when the response's head is there. May be called any number of times.
+    ///
+    /// # Errors
+    /// Those of the engine and of the plugins further in.
+    pub async fn run(&self, exchange: Exchange) -> Result<Response<Body>> {
+        let rest = &self.chain.plugins[self.position..];
+        match rest.iter().position(|plugin| plugin.applies(&exchange)) {
+            Some(skipped) => {
+                let next = Self {
+                    chain: Arc::clone(&self.chain),
+                    position: self.position + skipped + 1,
+                };
+                rest[skipped].handle(exchange, next).await
+            }
+            None => self.chain.engine.execute(exchange).await,
+        }
+    }
+
+    /// The engine's clock: the only one a plugin should look at, so that it obeys virtual time.
+    pub fn timer(&self) -> &dyn Timer {
+        self.chain.engine.timer()
+    }
+
+    /// The engine at the end.
+    pub fn engine(&self) -> &AnyEngine {
+        &self.chain.engine
+    }
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = self.chain.plugins.len() - self.position;
+        write!(f, "Next({rest} plugins, then {})", self.chain.engine.name())
+    }
+}
