@@ -1,0 +1,199 @@
+//! A section of field lines up to its empty line: the head after its status line, or the trailers.
+//!
+//! Owns finding its end, turning its lines into a `HeaderMap` without copying values, and explaining a line that is wrong.
+//! What a field means is decided elsewhere.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::error::{ProtocolError, excerpt};
+
+/// Looks for the empty line that ends a section, and remembers how far it looked: a section that arrives byte by byte
+/// costs one pass over its bytes, not one pass per read.
+#[derive(Debug, Default)]
+pub(super) struct SectionScan {
+    /// Where to go on: everything before holds no end.
+    scanned: usize,
+    /// Line ends seen which were followed by another line.
+    line_breaks: usize,
+}
+
+/// A complete section at the front of the buffer.
+pub(super) struct Section {
+    /// Its bytes, the final empty line included.
+    pub(super) len: usize,
+    /// Its lines, the final empty line excluded.
+    pub(super) lines: usize,
+}
+
+impl SectionScan {
+    /// The section at the front of `buf`, once its end is there. `buf` must begin with a line that is not empty, and only
+    /// ever grow between two calls.
+    pub(super) fn find(&mut self, buf: &[u8]) -> Option<Section> {
+        while let Some(offset) = memchr::memchr(b'\n', &buf[self.scanned..]) {
+            let lf = self.scanned + offset;
+            let empty_line = match &buf[lf + 1..] {
+                [b'\n', ..] => 1,
+                [b'\r', b'\n', ..] => 2,
+                // Undecided: come back to this line end when there is more.
+                [] | [b'\r'] => {
+                    self.scanned = lf;
+                    return None;
+                }
+                _ => {
+                    self.scanned = lf + 1;
+                    self.line_breaks += 1;
+                    continue;
+                }
+            };
+            return Some(Section {
+                len: lf + 1 + empty_line,
+                lines: self.line_breaks + 1,
+            });
+        }
+        self.scanned = buf.len();
+        None
+    }
+}
+
+/// The parsed lines as a map. Values are slices of `section`, which they keep alive; repeated names keep their order.
+pub(super) fn to_map(section: &Bytes, lines: &[httparse::Header<'_>]) -> Result<HeaderMap, ProtocolError> {
+    let too_many = |_| ProtocolError::too_large(format!("{} fields", lines.len()));
+
+    let mut map = HeaderMap::try_with_capacity(lines.len()).map_err(too_many)?;
+    for line in lines {
+        let name = HeaderName::from_bytes(line.name.as_bytes())
+            .map_err(|_| ProtocolError::malformed(format!("invalid name: {}", excerpt(line.name.as_bytes()))))?;
+        // RFC 9110 §5.5: HTAB, SP, VCHAR and obs-text. httparse has checked the same set; this is the type's own proof.
+        let value = HeaderValue::from_maybe_shared(section.slice_ref(line.value))
+            .map_err(|_| ProtocolError::malformed(format!("invalid value of field `{name}`")))?;
+        map.try_append(name, value).map_err(too_many)?;
+    }
+    Ok(map)
+}
+
+/// True for names which change how a message is framed, routed or read, and therefore must be known before the content: not
+/// to be sent in a trailer section, and of no effect when received there (RFC 9110 §6.5.1).
+pub(super) fn is_forbidden_in_trailers(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "authorization"
+            | "cache-control"
+            | "connection"
+            | "content-encoding"
+            | "content-length"
+            | "content-range"
+            | "content-type"
+            | "host"
+            | "keep-alive"
+            | "max-forwards"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "set-cookie"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "www-authenticate"
+    )
+}
+
+/// Why `lines`, a section without its status line, was refused: the first wrong line, by number and name.
+///
+/// The parser only says "invalid", so the cold path looks again. `obs-fold` comes first: the parser takes a folded line for a
+/// name that begins with a space.
+pub(super) fn explain(lines: &[u8]) -> String {
+    lines
+        .split_inclusive(|&byte| byte == b'\n')
+        .enumerate()
+        .find_map(|(index, line)| {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let wrong = explain_line(line)?;
+            Some(format!("field line {}: {wrong}", index + 1))
+        })
+        .unwrap_or_else(|| "a field line is malformed".to_owned())
+}
+
+/// What is wrong with one line, without its line end; `None` if nothing is.
+fn explain_line(line: &[u8]) -> Option<String> {
+    if line.is_empty() {
+        return None;
+    }
+    if let [b' ' | b'\t', ..] = line {
+        return Some("begins with whitespace (obsolete line folding, RFC 9112 §5.2)".to_owned());
+    }
+    // Without a colon it is no name: it may be the rest of a broken value, so it is not shown.
+    let Some(colon) = memchr::memchr(b':', line) else {
+        return Some(format!("no colon in {} bytes", line.len()));
+    };
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    if name.is_empty() {
+        return Some("empty field name".to_owned());
+    }
+    if let [.., b' ' | b'\t'] = name {
+        let name = excerpt(name.trim_ascii_end());
+        return Some(format!("whitespace between the name {name} and its colon (RFC 9112 §5.1)"));
+    }
+    if let Some(byte) = name.iter().find(|byte| !is_token_byte(**byte)) {
+        return Some(format!("byte {byte:#04x} in the name {}", excerpt(name)));
+    }
+    let byte = value.iter().find(|byte| !is_value_byte(**byte))?;
+    let what = match byte {
+        b'\r' => "a bare CR".to_owned(),
+        other => format!("control byte {other:#04x}"),
+    };
+    Some(format!("{what} in the value of {}", excerpt(name)))
+}
+
+/// `tchar`, RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// `field-vchar`, SP or HTAB, RFC 9110 §5.5.
+fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_found_however_the_bytes_arrive() {
+        for (input, len, lines) in [
+            (&b"A: 1\r\n\r\n"[..], 8, 1),
+            (b"A: 1\n\nrest", 6, 1),
+            (b"A: 1\r\nB: 2\r\n\r\nrest", 14, 2),
+            (b"A: 1\n\r\n", 7, 1),
+            (b"A\n\rB\n\n", 6, 2),
+        ] {
+            let mut scan = SectionScan::default();
+            let found = (0..=input.len()).find_map(|end| scan.find(&input[..end]));
+            let found = found.expect("the section is complete");
+            assert_eq!((found.len, found.lines), (len, lines), "{input:?}");
+
+            let whole = SectionScan::default().find(input).unwrap();
+            assert_eq!((whole.len, whole.lines), (len, lines), "{input:?}");
+        }
+        assert!(SectionScan::default().find(b"A: 1\r\nB: 2\r\n").is_none());
+    }
+
+    #[test]
+    fn an_explanation_names_the_line_and_never_its_value() {
+        for (lines, expected) in [
+            (&b"A: 1\r\n b\r\n"[..], "field line 2: begins with whitespace"),
+            (b"secret\r\n", "field line 1: no colon in 6 bytes"),
+            (b": secret\r\n", "field line 1: empty field name"),
+            (b"A : secret\r\n", "whitespace between the name \"A\""),
+            (b"A(b: secret\r\n", "byte 0x28 in the name \"A(b\""),
+            (b"Set-Cookie: secret\r!\r\n", "a bare CR in the value of \"Set-Cookie\""),
+            (b"Set-Cookie: secret\x01\r\n", "control byte 0x01 in the value of"),
+            (b"A: 1\r\n\r\n", "a field line is malformed"),
+        ] {
+            let text = explain(lines);
+            assert!(text.contains(expected), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+}
