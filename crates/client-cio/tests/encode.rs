@@ -68,6 +68,7 @@ impl Row {
                 host: self.host,
                 headers: &headers,
                 framing: self.framing,
+                proxy_authorization: None,
             },
         );
         let text = String::from_utf8_lossy(&out).into_owned();

@@ -7,9 +7,9 @@
 //! CR, LF, NUL or other control byte but HTAB, so values are not looked at again. The types of a target are laxer (`Uri` lets
 //! bytes beyond ASCII pass) and the host is plain bytes, so those two are checked byte by byte.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use super::error::InvalidRequest;
 
@@ -28,6 +28,9 @@ pub struct RequestHead<'a> {
     pub headers: &'a HeaderMap,
     /// How the body will be framed.
     pub framing: RequestFraming,
+    /// Credentials for the proxy that the request is written to; `None` towards an origin, also through a tunnel. Those of the
+    /// connection replace whatever `headers` have.
+    pub proxy_authorization: Option<&'a HeaderValue>,
 }
 
 /// The four forms of a request target (RFC 9112 §3.2). A fragment is in none of them.
@@ -80,8 +83,12 @@ fn write_head(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), InvalidRe
     // RFC 9110 §7.2: "A user agent that sends Host SHOULD send it as the first field in the header section".
     write_field(out, HOST.as_str(), host(head)?);
     write_framing(out, head)?;
+    if let Some(credentials) = head.proxy_authorization {
+        write_field(out, PROXY_AUTHORIZATION.as_str(), credentials.as_bytes());
+    }
     for (name, value) in head.headers {
-        if *name == HOST || *name == CONTENT_LENGTH {
+        let is_written = *name == HOST || *name == CONTENT_LENGTH;
+        if is_written || (*name == PROXY_AUTHORIZATION && head.proxy_authorization.is_some()) {
             continue;
         }
         if *name == TRANSFER_ENCODING {

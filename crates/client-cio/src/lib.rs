@@ -1,0 +1,158 @@
+//! `client-cio`: our own HTTP/1.1 engine, the small and fast one.
+//!
+//! A pure codec (`h1`: bytes in, events out) and one driver that runs on the caller's task: no task and no channel per connection, one
+//! write and one read for a small request. Connections are kept alive and reused; names, dialing, TLS and the pool are
+//! `client-transport`'s.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use client_cio::Cio;
+//! use client_core::HttpClient;
+//!
+//! # fn main() -> client_core::Result<()> {
+//! let engine = Cio::builder()
+//!     .max_connections(1000)
+//!     .endpoint(|e| e.max_connections_per_route(100).keep_alive(Duration::from_secs(5)).connect_attempts(5))
+//!     .build();
+//! let http = HttpClient::builder(engine).build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! The life of an exchange in this crate: `config.rs` (what the user set) → `connection.rs` (the protocol as the transport's wire sees
+//! it) → `driver.rs` (one exchange) → `upload.rs` (its sending side) and `h1/` (its syntax).
+
+mod config;
+mod connection;
+mod driver;
+#[doc(hidden)]
+pub mod h1;
+mod pipeline;
+mod raw;
+mod upload;
+
+use client_core::{Body, Capabilities, Capability, Engine, ErrorKind, Event, Exchange, PoolStats, Result, Sent, Timer};
+use client_transport::route::{Route, Versions};
+use client_transport::router::Router;
+use client_transport::timer::TokioTimer;
+use client_transport::wire::Wire;
+use http::header::EXPECT;
+use http::{Response, StatusCode};
+
+pub use config::{CioBuilder, Endpoint};
+use connection::H1;
+
+/// The engine. See the [crate's documentation](crate).
+pub struct Cio {
+    router: Router,
+    wire: Wire<H1>,
+    timer: TokioTimer,
+    pipelining: bool,
+    /// What is wrong with the configuration: told when a client is built, and again by every exchange.
+    mistake: Option<&'static str>,
+}
+
+impl Cio {
+    /// An engine with default settings.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// An engine to be configured.
+    pub fn builder() -> CioBuilder {
+        CioBuilder::default()
+    }
+}
+
+impl Cio {
+    /// On a connection that others share. Whoever loses it to another's mistake goes on alone: the request is safe (RFC 9110 §9.2.1).
+    async fn in_line(&self, route: Route, exchange: Exchange) -> Result<Response<Body>> {
+        let (exchange, answer) = self.wire.execute(route.clone().pipelined(), exchange).await;
+        match answer {
+            Err(error) if error.kind() == ErrorKind::Closed && error.sent() == Sent::Maybe => {
+                exchange.trace.emit(&Event::Retried { reason: &error });
+                self.wire.execute(route, exchange).await.1
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl Default for Cio {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const CAPABILITIES: Capabilities = Capabilities::NONE
+    .with(Capability::Http1)
+    .with(Capability::ConnectTimeout)
+    .with(Capability::SocketTimeout)
+    .with(Capability::HttpProxy)
+    .with(Capability::SocksProxy)
+    .with(Capability::UnixSocket)
+    .with(Capability::ConnectionRequestTimeout)
+    .with(Capability::Upgrade)
+    .with(Capability::Tunnel)
+    .with(Capability::AsteriskForm)
+    .with(Capability::ExpectContinue)
+    .with(Capability::Informational)
+    .with(Capability::StreamingUpload)
+    .with(Capability::Duplex)
+    .with(Capability::RequestTrailers)
+    .with(Capability::ResponseTrailers)
+    .with(Capability::RemoteAddr)
+    .with(Capability::ConnectionReuse)
+    .with(Capability::PoolStats);
+
+/// What needs the feature `tls`.
+const WITH_TLS: Capabilities = CAPABILITIES
+    .with(Capability::Tls)
+    .with(Capability::CustomRoots)
+    .with(Capability::ClientIdentity)
+    .with(Capability::SpkiPins)
+    .with(Capability::HttpsProxy);
+
+impl Engine for Cio {
+    fn name(&self) -> &'static str {
+        "cio"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        if cfg!(feature = "tls") { WITH_TLS } else { CAPABILITIES }
+    }
+
+    fn timer(&self) -> &dyn Timer {
+        &self.timer
+    }
+
+    async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
+        if let Some(mistake) = self.mistake {
+            return Err(config::invalid(mistake));
+        }
+        let route = self.router.route(exchange.request.uri(), exchange.request.extensions(), Versions::Http1)?;
+        if self.pipelining && pipeline::is_eligible(&exchange.request) {
+            return self.in_line(route, exchange).await;
+        }
+        let expects = exchange.request.headers().contains_key(EXPECT);
+        let (mut exchange, answer) = self.wire.execute(route.clone(), exchange).await;
+        let unexpected = answer.as_ref().is_ok_and(|response| response.status() == StatusCode::EXPECTATION_FAILED);
+        if !expects || !unexpected || exchange.request.body().is_empty() {
+            return answer;
+        }
+        // RFC 9110 §10.1.1: the server knows no expectations; once more without one, as the body is still whole.
+        exchange.request.headers_mut().remove(EXPECT);
+        self.wire.execute(route, exchange).await.1
+    }
+
+    fn check(&self) -> Result<()> {
+        config::check(self.mistake, &self.router)
+    }
+
+    fn close(&self) {
+        self.wire.close();
+    }
+
+    fn pool(&self) -> Option<PoolStats> {
+        Some(self.wire.stats())
+    }
+}

@@ -1,0 +1,179 @@
+//! The sending side of an exchange: the head and the body, framed, into the socket, as fast as both the body and the socket allow.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use client_core::{Body, Error, ErrorKind, Phase, Sent};
+use client_transport::stream::Stream;
+use http_body::Body as _;
+use tokio::io::AsyncWrite;
+
+use crate::h1::{BodyEncoder, InvalidRequest, RequestFraming};
+
+/// A request on its way out.
+pub(crate) struct Upload {
+    /// What goes out next: control bytes, a piece of the body, control bytes.
+    front: Vec<u8>,
+    data: Bytes,
+    back: Bytes,
+    /// How much of these three is gone.
+    written: usize,
+    /// How much of the whole request is gone.
+    total: u64,
+    body: Body,
+    encoder: Option<BodyEncoder>,
+}
+
+/// How far an upload got, and why not further.
+pub(crate) enum Progress {
+    /// The socket takes no more.
+    Socket,
+    /// The body's producer has no more yet.
+    Producer,
+    /// All is sent.
+    Done,
+}
+
+impl Upload {
+    /// A request whose head is `front`; the body follows with [`body`](Self::body).
+    pub(crate) fn head(front: Vec<u8>) -> Self {
+        Self {
+            front,
+            data: Bytes::new(),
+            back: Bytes::new(),
+            written: 0,
+            total: 0,
+            body: Body::empty(),
+            encoder: None,
+        }
+    }
+
+    /// The body, once it may be sent.
+    pub(crate) fn body(&mut self, body: Body, framing: RequestFraming) {
+        self.body = body;
+        self.encoder = Some(BodyEncoder::new(framing));
+    }
+
+    /// What the server may have seen.
+    pub(crate) fn sent(&self) -> Sent {
+        if self.total == 0 { Sent::Nothing } else { Sent::Maybe }
+    }
+
+    /// The head's buffer, to be used again.
+    pub(crate) fn into_buffer(mut self) -> Vec<u8> {
+        self.front.clear();
+        self.front
+    }
+
+    /// Sends as much as can be sent now. Tells through `moved` whether the socket took anything.
+    pub(crate) fn poll(&mut self, stream: &mut Stream, moved: &mut bool, cx: &mut Context<'_>) -> Result<Progress, Error> {
+        loop {
+            // The first piece of a body rides along with the head, in one write.
+            let has_room = self.data.is_empty() && self.back.is_empty();
+            let pulled = if has_room && self.encoder.is_some() { self.pull(cx)? } else { Pull::Piece };
+            if self.is_flushed() {
+                let progress = match (pulled, &self.encoder) {
+                    (_, None) => Progress::Done,
+                    (Pull::Later, _) => Progress::Producer,
+                    (Pull::Piece | Pull::End, _) => continue,
+                };
+                // TLS may hold back what it was given.
+                return match Pin::new(stream).poll_flush(cx) {
+                    Poll::Pending => Ok(Progress::Socket),
+                    Poll::Ready(Ok(())) => Ok(progress),
+                    Poll::Ready(Err(error)) => Err(self.broken(error)),
+                };
+            }
+            match self.write(stream, cx) {
+                Poll::Pending => return Ok(Progress::Socket),
+                Poll::Ready(Ok(n)) => {
+                    *moved = true;
+                    self.total += n as u64;
+                }
+                Poll::Ready(Err(error)) => return Err(self.broken(error)),
+            }
+        }
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.written == self.front.len() + self.data.len() + self.back.len()
+    }
+
+    /// The next piece of the body, framed, behind what is in `front`.
+    fn pull(&mut self, cx: &mut Context<'_>) -> Result<Pull, Error> {
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => return Ok(Pull::Later),
+            Poll::Ready(frame) => frame.transpose().map_err(|error| error.with_phase(Phase::Send).with_sent(self.sent()))?,
+        };
+        let Some(encoder) = &mut self.encoder else {
+            return Ok(Pull::End);
+        };
+        if self.written == self.front.len() {
+            self.front.clear();
+            self.written = 0;
+        }
+        match frame.map(http_body::Frame::into_data) {
+            Some(Ok(data)) => {
+                let around = encoder.chunk(&data).map_err(|error| invalid(&error, self.total))?;
+                self.front.extend_from_slice(around.prefix());
+                self.data = data;
+                self.back = Bytes::from_static(around.suffix());
+                Ok(Pull::Piece)
+            }
+            end => {
+                let trailers = end.and_then(|trailers| trailers.err()?.into_trailers().ok());
+                let encoder = self.encoder.take().map(|encoder| encoder.finish(trailers.as_ref()));
+                self.back = encoder.transpose().map_err(|error| invalid(&error, self.total))?.unwrap_or_default();
+                Ok(Pull::End)
+            }
+        }
+    }
+
+    fn write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut skip = self.written;
+        let mut rest = |part: &'_ [u8]| {
+            let from = skip.min(part.len());
+            skip -= from;
+            from
+        };
+        let (front, data, back) = (rest(&self.front), rest(&self.data), rest(&self.back));
+        let slices = [
+            IoSlice::new(&self.front[front..]),
+            IoSlice::new(&self.data[data..]),
+            IoSlice::new(&self.back[back..]),
+        ];
+        let n = ready!(Pin::new(stream).poll_write_vectored(cx, &slices))?;
+        if n == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.written += n;
+        if self.is_flushed() {
+            self.front.clear();
+            self.data = Bytes::new();
+            self.back = Bytes::new();
+            self.written = 0;
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    fn broken(&self, error: io::Error) -> Error {
+        Error::new(ErrorKind::Closed, format!("the connection broke: {error}"))
+            .with_phase(Phase::Send)
+            .with_sent(self.sent())
+            .with_source(error)
+    }
+}
+
+enum Pull {
+    Piece,
+    Later,
+    End,
+}
+
+/// What the encoder refuses after the head is out is the body's fault.
+fn invalid(error: &InvalidRequest, sent: u64) -> Error {
+    let sent = if sent == 0 { Sent::Nothing } else { Sent::Maybe };
+    Error::new(ErrorKind::Body, error.to_string()).with_phase(Phase::Send).with_sent(sent)
+}

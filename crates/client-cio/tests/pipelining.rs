@@ -1,0 +1,196 @@
+//! Pipelining: answers in order, never another's, and nobody stranded when the line breaks.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use client_cio::Cio;
+use client_core::HttpClient;
+use futures::future::join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the server saw: for each connection, the paths of its requests.
+type Seen = Arc<Mutex<Vec<Vec<String>>>>;
+
+/// A connection of the server's, request by request.
+struct Peer {
+    stream: TcpStream,
+    buffer: String,
+    number: usize,
+    seen: Seen,
+}
+
+impl Peer {
+    /// The next request's path; `None` at the end.
+    async fn request(&mut self) -> Option<String> {
+        let end = loop {
+            if let Some(end) = self.buffer.find("\r\n\r\n") {
+                break end + 4;
+            }
+            let mut bytes = [0; 1024];
+            match self.stream.read(&mut bytes).await {
+                Ok(0) | Err(_) => return None,
+                Ok(n) => self.buffer.push_str(std::str::from_utf8(&bytes[..n]).unwrap()),
+            }
+        };
+        let head: String = self.buffer.drain(..end).collect();
+        let path = head.split(' ').nth(1).unwrap().to_owned();
+        self.seen.lock().unwrap()[self.number].push(path.clone());
+        Some(path)
+    }
+
+    async fn answer(&mut self, fields: &str, body: &str) {
+        let length = body.len();
+        let reply = format!("HTTP/1.1 200 OK\r\n{fields}content-length: {length}\r\n\r\n{body}");
+        let _ = self.stream.write_all(reply.as_bytes()).await;
+    }
+}
+
+/// Serves each connection by `serve`, which gets its number.
+async fn server<F: Future<Output = ()> + Send>(serve: impl Fn(Peer) -> F + Clone + Send + 'static) -> (String, Seen) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let seen = Seen::default();
+    let log = Arc::clone(&seen);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (serve, log) = (serve.clone(), Arc::clone(&log));
+            let number = {
+                let mut log = log.lock().unwrap();
+                log.push(Vec::new());
+                log.len() - 1
+            };
+            let peer = Peer {
+                stream,
+                buffer: String::new(),
+                number,
+                seen: log,
+            };
+            tokio::spawn(async move { serve(peer).await });
+        }
+    });
+    (url, seen)
+}
+
+fn client(size: usize) -> HttpClient {
+    let engine = Cio::builder()
+        .pipelining(true)
+        .endpoint(|e| e.pipeline_max_size(size).max_connections_per_route(2))
+        .build();
+    HttpClient::builder(engine).build().unwrap()
+}
+
+async fn get(http: &HttpClient, url: &str, path: &str) -> String {
+    http.get(format!("{url}{path}")).send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_first_answer_may_wait_for_the_last_request() {
+    let (url, seen) = server(async |mut peer: Peer| {
+        let mut paths = Vec::new();
+        while paths.len() < 5 {
+            paths.push(peer.request().await.unwrap());
+        }
+        for path in paths {
+            peer.answer("", &path).await;
+        }
+        peer.request().await;
+    })
+    .await;
+    let http = client(5);
+    let paths = ["/0", "/1", "/2", "/3", "/4"];
+    assert_eq!(join_all(paths.map(|path| get(&http, &url, path))).await, paths);
+    assert_eq!(*seen.lock().unwrap(), [paths.map(str::to_owned)]);
+    let pool = http.pool().unwrap();
+    assert_eq!((pool.idle, pool.in_use, pool.opened), (1, 0, 1));
+}
+
+#[tokio::test]
+async fn a_hundred_calls_get_their_own_answers() {
+    let (url, seen) = server(async |mut peer: Peer| {
+        while let Some(path) = peer.request().await {
+            peer.answer("", &path.repeat(100)).await;
+        }
+    })
+    .await;
+    let http = client(8);
+    let paths: Vec<_> = (0..100).map(|n| format!("/{n}")).collect();
+    let answers = join_all(paths.iter().map(|path| get(&http, &url, path))).await;
+    assert!(answers.iter().zip(&paths).all(|(answer, path)| *answer == path.repeat(100)));
+    assert!(seen.lock().unwrap().len() <= 2, "connections");
+}
+
+#[tokio::test]
+async fn giving_up_the_head_of_line_strands_nobody() {
+    // The first connection never answers; the others do.
+    let (url, seen) = server(async |mut peer: Peer| {
+        while let Some(path) = peer.request().await {
+            if peer.number > 0 {
+                peer.answer("", &path).await;
+            }
+        }
+    })
+    .await;
+    let http = client(5);
+    let head_of_line = tokio::spawn({
+        let (http, url) = (http.clone(), url.clone());
+        async move { get(&http, &url, "/head-of-line").await }
+    });
+    let others: Vec<_> = ["/a", "/b", "/c"]
+        .map(|path| {
+            let (http, url) = (http.clone(), url.clone());
+            tokio::spawn(async move { get(&http, &url, path).await })
+        })
+        .into_iter()
+        .collect();
+    while seen.lock().unwrap().first().is_none_or(|paths| paths.len() < 4) {
+        tokio::task::yield_now().await;
+    }
+    head_of_line.abort();
+    let answers: Vec<_> = join_all(others).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers, ["/a", "/b", "/c"]);
+    let repeated: HashSet<_> = seen.lock().unwrap()[1..].concat().into_iter().collect();
+    assert_eq!(repeated, HashSet::from(["/a", "/b", "/c"].map(str::to_owned)), "and not what was given up");
+}
+
+#[tokio::test]
+async fn a_server_that_closes_after_one_answer_is_asked_again_elsewhere() {
+    let (url, _) = server(async |mut peer: Peer| {
+        let path = peer.request().await.unwrap();
+        peer.answer("connection: close\r\n", &path).await;
+    })
+    .await;
+    let http = client(5);
+    let paths = ["/0", "/1", "/2", "/3"];
+    assert_eq!(join_all(paths.map(|path| get(&http, &url, path))).await, paths);
+}
+
+#[tokio::test]
+async fn what_is_not_safe_waits_for_a_connection_of_its_own() {
+    let (url, seen) = server(async |mut peer: Peer| {
+        while let Some(path) = peer.request().await {
+            peer.answer("", &path).await;
+        }
+    })
+    .await;
+    let http = client(5);
+    get(&http, &url, "/safe").await;
+    http.post(format!("{url}/unsafe")).send().await.unwrap().bytes().await.unwrap();
+    get(&http, &url, "/safe").await;
+    assert_eq!(*seen.lock().unwrap(), [vec!["/safe", "/safe"], vec!["/unsafe"]]);
+}
+
+#[tokio::test]
+async fn an_unread_answer_holds_up_nobody() {
+    let (url, _) = server(async |mut peer: Peer| {
+        while let Some(path) = peer.request().await {
+            peer.answer("", &path).await;
+        }
+    })
+    .await;
+    let http = client(5);
+    let unread = http.get(format!("{url}/unread")).send().await.unwrap();
+    assert_eq!(get(&http, &url, "/next").await, "/next");
+    assert_eq!(unread.text().await.unwrap(), "/unread");
+}

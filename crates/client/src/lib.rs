@@ -1,0 +1,45 @@
+//! One HTTP client API, many interchangeable engines.
+//!
+//! Write against [`HttpClient`]; which engine performs the requests is a line in `Cargo.toml`.
+//!
+//! ```no_run
+//! # async fn run() -> client::Result<()> {
+//! let http = client::new();
+//! let text = http.get("https://example.org/").send().await?.text().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Which engine
+//!
+//! Each engine is a crate and a feature of this one. [`new`] uses the default engine, the first of them that is enabled in the order of
+//! [`default_engine()`]; enabling another never changes what others get. A chosen engine has a configuration of its own:
+//!
+//! ```no_run
+//! # #[cfg(feature = "cio")]
+//! # fn run() -> client::Result<()> {
+//! use client::HttpClient;
+//! use client::cio::Cio;
+//!
+//! let http = HttpClient::builder(Cio::builder().max_connections(16).build()).build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! Without any engine's feature [`HttpClient`] and the contract are still there, and [`new`], [`builder`] and [`get`] are not: add the
+//! feature of an engine, `client = { version = "0.1", features = ["cio"] }`, or give [`HttpClient::new`] an engine of your own.
+//!
+//! Libraries take an [`HttpClient`] and depend on `client-core` alone: their users choose the engine, their tests use `client-mock`.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "cio")]
+mod default_engine;
+
+pub use client_core::*;
+
+#[cfg(feature = "cio")]
+pub use self::default_engine::{builder, default_engine, get, new};
+
+/// Our own HTTP/1.1 engine: `client-cio`.
+#[cfg(feature = "cio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cio")))]
+pub use client_cio as cio;

@@ -1,0 +1,87 @@
+//! The same five requests through every engine that is built in, to a server of our own, and a table of what came of them.
+//!
+//! `cargo run --example quickstart`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use client::{AnyEngine, Body, Error, ErrorKind, HttpClient, Result, TimeoutKind};
+use client_conformance::servers::App;
+use futures_util::stream;
+use serde_json::{Value, json};
+
+/// Every engine that is built in.
+fn engines() -> Vec<AnyEngine> {
+    vec![client::cio::Cio::new().into()]
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let server = App::start();
+    println!("a server on {}; the default engine is {}\n", server.url("/"), client::default_engine());
+    row("engine", &["GET", "JSON POST", "streamed upload", "redirect", "timeout of 50 ms"]);
+    let mut ok = true;
+    for engine in engines() {
+        let http = HttpClient::new(engine);
+        let outcomes = [
+            get(&http, &server).await,
+            post_json(&http, &server).await,
+            upload(&http, &server).await,
+            redirect(&http, &server).await,
+            time_out(&http, &server).await,
+        ];
+        let cells = outcomes.map(|outcome| match outcome {
+            Ok(cell) => cell,
+            Err(error) => {
+                eprintln!("{}: {error}", http.engine().name());
+                ok = false;
+                "failed".to_owned()
+            }
+        });
+        row(http.engine().name(), &cells.each_ref().map(String::as_str));
+    }
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn get(http: &HttpClient, server: &App) -> Result<String> {
+    let response = http.get(server.url("/bytes/1000")).send().await?.error_for_status()?;
+    let (status, version) = (response.status().as_u16(), response.version());
+    Ok(format!("{status} {version:?}, {} bytes", response.bytes().await?.len()))
+}
+
+async fn post_json(http: &HttpClient, server: &App) -> Result<String> {
+    let order = json!({ "pizza": "margherita", "count": 2 });
+    let echo: Value = http.post(server.url("/echo")).json(&order).send().await?.json().await?;
+    Ok(format!("{} × {}", echo["count"], echo["pizza"].as_str().unwrap_or("?")))
+}
+
+async fn upload(http: &HttpClient, server: &App) -> Result<String> {
+    let pieces = (0..1000).map(|n| Ok::<_, Error>(format!("line {n:06}\n")));
+    let body = Body::stream(stream::iter(pieces));
+    let seen = http.put(server.url("/length")).body(body).send().await?.text().await?;
+    Ok(format!("{seen} bytes seen"))
+}
+
+async fn redirect(http: &HttpClient, server: &App) -> Result<String> {
+    let response = http.get(server.url("/redirect/3")).send().await?.error_for_status()?;
+    Ok(format!("{} hops to {}", response.redirects().len(), response.url().path()))
+}
+
+/// Here it is the error that is right.
+async fn time_out(http: &HttpClient, server: &App) -> Result<String> {
+    let limit = Duration::from_millis(50);
+    let outcome = http.get(server.url("/hang")).timeout(|t| t.request(limit)).send().await;
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::Timeout(TimeoutKind::Request) => {
+            let elapsed = error.elapsed().map_or(Duration::ZERO, |elapsed| elapsed.elapsed);
+            Ok(format!("after {} ms", elapsed.as_millis()))
+        }
+        Err(error) => Err(error),
+        Ok(response) => Err(Error::new(ErrorKind::Engine, format!("{} instead of a timeout", response.status()))),
+    }
+}
+
+fn row(engine: &str, cells: &[&str]) {
+    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<24}")).collect();
+    println!("{engine:<8} {}", cells.join(" ").trim_end());
+}

@@ -1,0 +1,1 @@
+//! Holds the examples; there is nothing here.

@@ -1,0 +1,49 @@
+//! Every habit of the project, as code: `cargo xtask <task>`. One file per task; this one only finds it.
+
+mod ci;
+mod shell;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's tasks.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything that decides whether a change lands, in the order in which it fails fastest
+    Ci(ci::Args),
+    /// The invariants that no compiler checks: dependency directions, file headers and sizes, links and commands in the docs
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().task {
+        Task::Ci(args) => ci::run(&args),
+        Task::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_well_formed() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,125 @@
+//! Who may depend on whom, and how many crates that costs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::Findings;
+use crate::shell::{Result, cargo_output};
+
+/// The direction of dependency: each crate of ours, and which others of ours it may use.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("client-core", &[]),
+    ("client-transport", &["client-core"]),
+    ("client-plugins", &["client-core"]),
+    ("client-conformance", &["client-core"]),
+    ("client-mock", &["client-core"]),
+    ("client-cio", &["client-core", "client-transport"]),
+    ("client-hyper", &["client-core", "client-transport"]),
+    ("client-h2", &["client-core", "client-transport"]),
+    ("client-reqwest", &["client-core"]),
+    ("client-curl", &["client-core"]),
+    ("client-ureq", &["client-core"]),
+];
+
+/// Crates at the top, which may use every other; nothing may use them.
+const TOPS: &[&str] = &["client", "client-examples", "client-tests", "xtask"];
+
+/// What must never enter a crate, directly or through others: a runtime, a socket, another stack.
+const NEVER: &[(&str, &[&str])] = &[
+    ("client-core", &["tokio", "mio", "rustls", "hyper", "futures-util"]),
+    ("client-mock", &["tokio", "mio", "rustls", "hyper"]),
+    ("client-cio", &["hyper", "h2", "reqwest", "ureq", "curl"]),
+    ("client-transport", &["hyper", "h2", "reqwest", "ureq", "curl"]),
+    ("client-ureq", &["tokio", "hyper"]),
+];
+
+/// How many crates a build may take: `cargo tree` with these arguments, and the bound.
+const BUDGETS: &[(&str, usize)] = &[("-p client-cio --no-default-features", 45), ("-p client-cio", 80)];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    description: Option<String>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `None`: a normal one.
+    kind: Option<String>,
+    path: Option<String>,
+}
+
+pub(super) fn check(root: &Path, findings: &mut Findings) -> Result {
+    let json = cargo_output("metadata --no-deps --format-version 1")?;
+    let metadata: Metadata = serde_json::from_str(&json).map_err(|error| format!("cargo metadata: {error}"))?;
+    let ours: BTreeSet<&str> = metadata.packages.iter().map(|package| package.name.as_str()).collect();
+    directions(&metadata, findings);
+    jobs(root, &metadata, findings)?;
+    for (name, never) in NEVER.iter().filter(|(name, _)| ours.contains(name)) {
+        let tree = tree(&format!("-p {name}"))?;
+        for other in never.iter().filter(|other| tree.contains_key(**other)) {
+            findings.add(name, format!("depends on {other}, which must never enter it"));
+        }
+    }
+    for (args, most) in BUDGETS {
+        let count = tree(args)?.len();
+        if count > *most {
+            findings.add(
+                format!("cargo tree {args}"),
+                format!(
+                    "{count} crates, more than {most}; if idna_adapter is 1.2, `cargo update -p idna_adapter --precise 1.1.0`"
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn directions(metadata: &Metadata, findings: &mut Findings) {
+    let allowed: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
+    for package in &metadata.packages {
+        let name = package.name.as_str();
+        let Some(may_use) = allowed.get(name) else {
+            if !TOPS.contains(&name) {
+                findings.add(name, "has no place in xtask/src/tidy/crates.rs: say what it may use");
+            }
+            continue;
+        };
+        let inner = package.dependencies.iter().filter(|other| other.kind.is_none() && other.path.is_some());
+        for other in inner.filter(|other| !may_use.contains(&other.name.as_str())) {
+            findings.add(name, format!("depends on {}; it may use: {}", other.name, may_use.join(", ")));
+        }
+    }
+}
+
+/// Each crate's job in one line, the same in its manifest and on the map.
+fn jobs(root: &Path, metadata: &Metadata, findings: &mut Findings) -> Result {
+    let map = fs::read_to_string(root.join("docs/architecture.md")).map_err(|error| format!("docs/architecture.md: {error}"))?;
+    for Package { name, description, .. } in &metadata.packages {
+        match description {
+            None => findings.add(name, "has no description: its job in one line"),
+            Some(job) if !map.contains(&format!("| `{name}` | {job} |")) => {
+                findings.add("docs/architecture.md", format!("lacks the row `| \\`{name}\\` | {job} |`"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The crates of a build on any platform we can build for here, by name.
+fn tree(args: &str) -> Result<BTreeMap<String, String>> {
+    let lines = cargo_output(&format!("tree {args} --edges normal --prefix none --no-dedupe"))?;
+    let pairs = lines.lines().filter_map(|line| line.split_once(' '));
+    Ok(pairs.map(|(name, version)| (name.to_owned(), version.to_owned())).collect())
+}
