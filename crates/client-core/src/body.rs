@@ -144,6 +144,11 @@ impl Body {
         self.trailers.is_some()
     }
 
+    /// The fields given by [`with_trailers`](Self::with_trailers): an engine that has to announce them (RFC 9110 §6.6.2) needs their names.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
+    }
+
     /// The length in bytes of what is still to come, where it is known.
     pub fn len(&self) -> Option<u64> {
         match &self.content {

@@ -7,13 +7,19 @@ use http::{HeaderMap, Method, Version};
 use crate::capability::{Capabilities, Capability};
 use crate::error::{Error, Result};
 use crate::exchange::{Exchange, RequestTarget};
-use crate::timeouts::TimeoutKind;
+use crate::timeouts::{TimeoutKind, Timeouts};
 
 /// Refuses what is wrong with the exchange itself, then what the engine cannot do.
 pub(crate) fn check(exchange: &mut Exchange, engine: Capabilities) -> Result<()> {
     exchange.timeouts.check()?;
     framing(exchange)?;
     host(exchange.request.headers())?;
+    supported(exchange, engine)
+}
+
+/// Refuses what the engine cannot do. Asked again for every exchange: a redirect may lead to https, a plugin may turn a body into a
+/// stream.
+pub(crate) fn supported(exchange: &Exchange, engine: Capabilities) -> Result<()> {
     match asked(exchange).missing_in(engine) {
         Some(capability) => Err(Error::unsupported(capability)),
         None => Ok(()),
@@ -70,16 +76,7 @@ fn host(headers: &HeaderMap) -> Result<()> {
 fn asked(exchange: &Exchange) -> Capabilities {
     let request = &exchange.request;
     let (headers, body) = (request.headers(), request.body());
-    let timeouts = [
-        (TimeoutKind::Connect, Capability::ConnectTimeout),
-        (TimeoutKind::Socket, Capability::SocketTimeout),
-        (TimeoutKind::ConnectionRequest, Capability::ConnectionRequestTimeout),
-    ];
-    let mut asked: Capabilities = timeouts
-        .into_iter()
-        .filter(|(kind, _)| exchange.timeouts.get(*kind).is_some())
-        .map(|(_, capability)| capability)
-        .collect();
+    let mut asked = asked_by(&exchange.timeouts);
     let mut ask = |condition: bool, capability: Capability| {
         if condition {
             asked = asked.with(capability);
@@ -99,6 +96,19 @@ fn asked(exchange: &Exchange) -> Capabilities {
         None => {}
     }
     asked
+}
+
+/// What time limits ask of an engine; that of the whole call is the core's own.
+pub(crate) fn asked_by(timeouts: &Timeouts) -> Capabilities {
+    [
+        (TimeoutKind::Connect, Capability::ConnectTimeout),
+        (TimeoutKind::Socket, Capability::SocketTimeout),
+        (TimeoutKind::ConnectionRequest, Capability::ConnectionRequestTimeout),
+    ]
+    .into_iter()
+    .filter(|(kind, _)| timeouts.get(*kind).is_some())
+    .map(|(_, capability)| capability)
+    .collect()
 }
 
 #[cfg(test)]

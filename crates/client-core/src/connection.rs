@@ -1,6 +1,11 @@
 //! What is known about connections: of one response, and of the whole pool.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::tls::TlsVersion;
 
 /// The connection that carried an exchange. An engine puts it into the response's extensions; see
 /// [`Response::connection`](crate::Response::connection).
@@ -13,6 +18,31 @@ pub struct ConnectionInfo {
     pub local_addr: Option<SocketAddr>,
     /// Whether the connection had carried an exchange before.
     pub reused: bool,
+    /// What the TLS handshake with the server agreed upon; `None` without TLS, and where the engine does not know it.
+    pub tls: Option<Arc<TlsInfo>>,
+}
+
+/// The outcome of a TLS handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsInfo {
+    /// The protocol version.
+    pub version: TlsVersion,
+    /// The cipher suite, by its IANA name: `TLS_AES_128_GCM_SHA256`.
+    pub cipher: String,
+    /// The certificates that the server sent, as DER, its own first.
+    pub peer_certificates: Vec<Bytes>,
+}
+
+impl TlsInfo {
+    /// A handshake of this version and cipher; no certificates yet.
+    pub fn new(version: TlsVersion, cipher: impl Into<String>) -> Self {
+        Self {
+            version,
+            cipher: cipher.into(),
+            peer_certificates: Vec::new(),
+        }
+    }
 }
 
 impl ConnectionInfo {

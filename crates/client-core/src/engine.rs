@@ -10,6 +10,7 @@ use http::Response;
 
 use crate::body::Body;
 use crate::capability::Capabilities;
+use crate::check;
 use crate::connection::PoolStats;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::Exchange;
@@ -147,15 +148,17 @@ impl AnyEngine {
     /// Performs one exchange. Every error it returns names the engine and the URI.
     ///
     /// # Errors
-    /// Those of the engine; [`ErrorKind::Closed`] after [`close`](Engine::close).
+    /// Those of the engine; [`ErrorKind::Closed`] after [`close`](Engine::close); [`ErrorKind::Unsupported`] for what the engine lacks.
     pub async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
         let uri = exchange.request.uri().clone();
-        let answer = if self.0.closed.load(Ordering::Acquire) {
-            Err(Error::new(ErrorKind::Closed, "the client is closed"))
-        } else {
+        let answer = async {
+            if self.0.closed.load(Ordering::Acquire) {
+                return Err(Error::new(ErrorKind::Closed, "the client is closed"));
+            }
+            check::supported(&exchange, self.capabilities())?;
             self.0.engine.execute(exchange).await
         };
-        answer.map_err(|error| error.or_engine(self.name()).or_uri(&uri))
+        answer.await.map_err(|error| error.or_engine(self.name()).or_uri(&uri))
     }
 
     /// See [`Engine::name`].

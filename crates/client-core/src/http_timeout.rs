@@ -5,7 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,8 @@ use http::{Method, Response, StatusCode, Uri};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::Body;
+use crate::capability::Capabilities;
+use crate::check;
 use crate::engine::{AnyEngine, BoxFuture};
 use crate::error::{Error, Result, Sent};
 use crate::exchange::Exchange;
@@ -33,7 +35,7 @@ use crate::timer::{Instant, Sleep};
 ///
 /// # Errors
 /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) with the kind, the limit, the time that passed, and the phase in which it struck.
-/// A limit of zero is refused when the client is built.
+/// A limit of zero, and one that the engine cannot enforce, are refused when the client is built.
 ///
 /// ```
 /// use std::time::Duration;
@@ -83,6 +85,10 @@ impl Plugin for HttpTimeout {
 
     fn is_unique(&self) -> bool {
         true
+    }
+
+    fn requires(&self) -> Capabilities {
+        check::asked_by(&self.0)
     }
 
     fn check(&self) -> Result<()> {
@@ -136,17 +142,18 @@ async fn within(limit: Duration, mut exchange: Exchange, next: Next) -> Result<R
     }
     Ok(response.map(|body| match body.is_end_stream() {
         true => body,
-        false => Body::wrap(TimedBody { body, alarm }),
+        false => Body::wrap(TimedBody {
+            body,
+            alarm: Some(alarm),
+        }),
     }))
 }
 
 /// What is no longer a response with an end: upgraded connections and event streams.
 fn is_exempt(response: &Response<Body>, is_connect: bool) -> bool {
-    let is_event_stream = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().get(..17))
-        .is_some_and(|value| value.eq_ignore_ascii_case(b"text/event-stream"));
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let media_type = content_type.split(';').next().unwrap_or("").trim();
+    let is_event_stream = media_type.eq_ignore_ascii_case("text/event-stream");
     response.status() == StatusCode::SWITCHING_PROTOCOLS || (is_connect && response.status().is_success()) || is_event_stream
 }
 
@@ -176,7 +183,8 @@ impl Alarm {
 
 struct TimedBody {
     body: Body,
-    alarm: Alarm,
+    /// Gone at the body's end: a response that lives on keeps no timer.
+    alarm: Option<Alarm>,
 }
 
 impl http_body::Body for TimedBody {
@@ -184,14 +192,18 @@ impl http_body::Body for TimedBody {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(frame) => Poll::Ready(frame),
-            Poll::Pending => self.alarm.poll(cx).map(|error| {
-                // Dropping what is left of the body frees its connection now, not when the caller drops the response.
-                self.body = Body::empty();
-                Some(Err(error))
-            }),
+        // The limit comes first: a body that is always ready would outrun it.
+        if let Some(Poll::Ready(error)) = self.alarm.as_mut().map(|alarm| alarm.poll(cx)) {
+            // Dropping what is left of the body frees its connection now, not when the caller drops the response.
+            self.body = Body::empty();
+            self.alarm = None;
+            return Poll::Ready(Some(Err(error)));
         }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
+            self.alarm = None;
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -42,7 +42,7 @@ mod url;
 pub use self::body::Body;
 pub use self::capability::{Capabilities, Capability};
 pub use self::client::{HttpClient, HttpClientBuilder};
-pub use self::connection::{ConnectionInfo, PoolStats, RouteStats};
+pub use self::connection::{ConnectionInfo, PoolStats, RouteStats, TlsInfo};
 pub use self::engine::{AnyEngine, BoxFuture, Engine};
 pub use self::error::{BoxError, Elapsed, Error, ErrorKind, Result, Sent};
 pub use self::exchange::{Exchange, RequestTarget};
@@ -61,3 +61,8 @@ pub use self::url::IntoUrl;
 
 pub use bytes::Bytes;
 pub use http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+
+/// The programs of that page, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-a-plugin.md")]
+mod writing_a_plugin {}

@@ -231,7 +231,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
         let trace = Trace::new(vec![Arc::new(move |event: &Event<'_>| {
-            log.lock().unwrap().push(format!("{event:?}"))
+            log.lock().unwrap().push(format!("{event:?}"));
         })]);
         trace.enter(Phase::Pool);
         trace.enter(Phase::Send);

@@ -5,7 +5,6 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use http::header::CONTENT_TYPE;
 use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 
 use crate::body::Body;
@@ -199,7 +198,9 @@ impl Response {
             };
             length += more.len() as u64;
             all.get_or_insert_with(|| {
-                let mut all = BytesMut::with_capacity(usize::try_from(announced.unwrap_or(length)).unwrap_or(0));
+                // What a server announces is no reason to reserve it.
+                let reserve = announced.unwrap_or(length).clamp(length, length.max(MAX_RESERVE));
+                let mut all = BytesMut::with_capacity(usize::try_from(reserve).unwrap_or(0));
                 all.extend_from_slice(&first);
                 all
             })
@@ -216,6 +217,9 @@ impl Response {
     }
 }
 
+/// Bytes that are reserved on a server's word; more only when they are there.
+const MAX_RESERVE: u64 = 1 << 20;
+
 #[cfg(feature = "charset")]
 fn decode(bytes: &[u8], headers: &HeaderMap) -> String {
     let named = charset(headers).and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes()));
@@ -231,7 +235,7 @@ fn decode(bytes: &[u8], _: &HeaderMap) -> String {
 /// The `charset` parameter of `Content-Type` (RFC 9110 §8.3.2), quoted or not.
 #[cfg(feature = "charset")]
 fn charset(headers: &HeaderMap) -> Option<&str> {
-    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let content_type = headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let is_charset = name.trim().eq_ignore_ascii_case("charset");

@@ -43,3 +43,8 @@ pub use self::default_engine::{builder, default_engine, get, new};
 #[cfg(feature = "cio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cio")))]
 pub use client_cio as cio;
+
+/// The program of the README, compiled.
+#[cfg(all(doctest, feature = "json"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
