@@ -22,7 +22,7 @@ use client_core::{
 use client_core::{TimeoutKind, Upgraded};
 use client_transport::pool;
 use client_transport::wire::effective;
-use http::header::EXPECT;
+use http::header::{EXPECT, UPGRADE};
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
@@ -68,6 +68,7 @@ pub(crate) async fn exchange(mut lease: Exclusive, exchange: &mut Exchange, defa
         trace: exchange.trace.clone(),
         phase: Phase::Send,
         appetite: READ_SIZE,
+        asks_upgrade: exchange.request.headers().contains_key(UPGRADE),
         close: ConnectionOptions::of(exchange.request.headers()).close,
         keep_alive: None,
     };
@@ -166,6 +167,8 @@ struct Transfer {
     phase: Phase,
     /// How much to read at a time.
     appetite: usize,
+    /// The request has an `Upgrade`.
+    asks_upgrade: bool,
     /// The request said `Connection: close`.
     close: bool,
     /// The server's promise in `Keep-Alive: timeout`.
@@ -222,6 +225,11 @@ impl Transfer {
 
     fn final_head(&self, event: h1::Event) -> Result<ResponseHead> {
         match event {
+            // RFC 9110 §15.2.2: it answers an Upgrade; unasked, what follows is nobody's protocol.
+            h1::Event::Head(head) if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.asks_upgrade => {
+                let error = Error::new(ErrorKind::Protocol, "101 Switching Protocols, though no upgrade was asked for");
+                Err(self.failed(error))
+            }
             h1::Event::Head(head) => Ok(head),
             other => Err(Error::new(ErrorKind::Engine, format!("{other:?} before a response head"))),
         }

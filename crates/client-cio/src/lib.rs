@@ -35,8 +35,7 @@ use client_transport::route::{Route, Versions};
 use client_transport::router::Router;
 use client_transport::timer::TokioTimer;
 use client_transport::wire::Wire;
-use http::header::EXPECT;
-use http::{Response, StatusCode};
+use http::Response;
 
 pub use config::{CioBuilder, Endpoint};
 use connection::H1;
@@ -133,14 +132,6 @@ impl Engine for Cio {
         if self.pipelining && pipeline::is_eligible(&exchange.request) {
             return self.in_line(route, exchange).await;
         }
-        let expects = exchange.request.headers().contains_key(EXPECT);
-        let (mut exchange, answer) = self.wire.execute(route.clone(), exchange).await;
-        let unexpected = answer.as_ref().is_ok_and(|response| response.status() == StatusCode::EXPECTATION_FAILED);
-        if !expects || !unexpected || exchange.request.body().is_empty() {
-            return answer;
-        }
-        // RFC 9110 §10.1.1: the server knows no expectations; once more without one, as the body is still whole.
-        exchange.request.headers_mut().remove(EXPECT);
         self.wire.execute(route, exchange).await.1
     }
 

@@ -15,7 +15,7 @@ use client_core::{Body, ConnectionInfo, Error, ErrorKind, Event, Exchange, Phase
 use client_transport::pool;
 use client_transport::wire::{Lease, effective};
 use http::header::{EXPECT, UPGRADE};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
@@ -150,6 +150,10 @@ pub(crate) async fn exchange(
                 status: head.status,
                 headers: &head.headers,
             }),
+            h1::Event::Head(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                let error = Error::new(ErrorKind::Protocol, "101 Switching Protocols, though no upgrade was asked for");
+                return Err(turn.failed(error));
+            }
             h1::Event::Head(head) => return Ok(turn.respond(head)),
             other => return Err(Error::new(ErrorKind::Engine, format!("{other:?} before a response head"))),
         }

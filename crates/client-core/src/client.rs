@@ -14,6 +14,7 @@ use crate::connection::PoolStats;
 use crate::engine::AnyEngine;
 use crate::error::{Error, Result};
 use crate::exchange::Exchange;
+use crate::expectation::Expectation;
 use crate::http_timeout::HttpTimeout;
 use crate::limits::Limits;
 use crate::observer::{Event, Observer, Trace};
@@ -63,6 +64,7 @@ impl HttpClient {
         }
         .install(HttpTimeout::new())
         .install(Redirect::default())
+        .install(Expectation)
     }
 
     /// A GET request.

@@ -23,6 +23,7 @@ mod connection;
 mod engine;
 mod error;
 mod exchange;
+mod expectation;
 mod http_timeout;
 mod limits;
 mod observer;

@@ -332,3 +332,29 @@ fn debug_keeps_secrets() {
     let request = http.get("http://user:secret@h.example/path?token=secret").bearer_auth("secret");
     assert_eq!(format!("{request:?}"), "RequestBuilder(GET http://h.example/path)");
 }
+
+/// RFC 9110 §10.1.1: once more, without the expectation.
+#[test]
+fn an_expectation_that_fails_is_dropped() {
+    let mock = Mock::new();
+    mock.enqueue(Reply::status(417).early());
+    mock.enqueue(Reply::text("fine"));
+    let http = HttpClient::new(mock.clone());
+    let call = http.post("http://h.example/").header("expect", "100-continue").body("abc").send();
+    assert_eq!(mock.run(call).unwrap().status(), 200);
+    let seen: Vec<_> = mock.requests().iter().map(|request| request.headers.contains_key("expect")).collect();
+    assert_eq!(seen, [true, false]);
+    assert_eq!(mock.requests()[1].text(), "abc");
+}
+
+/// A stream may have been begun: its 417 is the caller's.
+#[test]
+fn an_expectation_of_a_stream_is_not_repeated() {
+    let mock = Mock::new();
+    mock.enqueue(Reply::status(417).early());
+    let http = HttpClient::new(mock.clone());
+    let stream = Body::stream(futures::stream::iter([Ok::<_, std::io::Error>("abc")]));
+    let call = http.post("http://h.example/").header("expect", "100-continue").body(stream).send();
+    assert_eq!(mock.run(call).unwrap().status(), 417);
+    mock.assert_done();
+}
