@@ -1,0 +1,186 @@
+//! A byte stream that one task drives, and others keep an eye on: when it was last heard of, how much has passed, and its end.
+//!
+//! Owns counters and the right to close. Protocols must never enter.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::stream::Stream;
+
+/// A stream, shared between the one that drives it and those that watch. Clones are the same stream.
+#[derive(Clone, Debug)]
+pub struct Monitored(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// `None` once it has been closed. Nobody waits for this lock longer than a system call takes.
+    stream: Mutex<Option<Stream>>,
+    is_write_vectored: bool,
+    began: Instant,
+    read: Counter,
+    written: Counter,
+    /// The first byte that was read was an `H`.
+    began_with_h: AtomicBool,
+}
+
+/// Bytes in one direction, and when the last of them passed, in nanoseconds since the beginning.
+#[derive(Debug, Default)]
+struct Counter {
+    bytes: AtomicU64,
+    last: AtomicU64,
+}
+
+/// How much has passed at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes that were read.
+    pub read: u64,
+    /// Bytes that were written.
+    pub written: u64,
+}
+
+impl Monitored {
+    /// Begins to watch.
+    pub fn new(stream: Stream) -> Self {
+        Self(Arc::new(Shared {
+            is_write_vectored: stream.is_write_vectored(),
+            stream: Mutex::new(Some(stream)),
+            began: Instant::now(),
+            read: Counter::default(),
+            written: Counter::default(),
+            began_with_h: AtomicBool::new(false),
+        }))
+    }
+
+    /// How much has passed so far.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            read: self.0.read.bytes.load(Ordering::Relaxed),
+            written: self.0.written.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// When a byte last came or went.
+    pub fn last_moved(&self) -> Instant {
+        let nanos = |counter: &Counter| counter.last.load(Ordering::Relaxed);
+        self.at(nanos(&self.0.read).max(nanos(&self.0.written)))
+    }
+
+    /// When a byte last came.
+    pub fn last_read(&self) -> Instant {
+        self.at(self.0.read.last.load(Ordering::Relaxed))
+    }
+
+    /// Whether the peer began with the letter of `HTTP/1.1`, which no frame of HTTP/2 that may come first begins with.
+    pub fn began_with_h(&self) -> bool {
+        self.0.began_with_h.load(Ordering::Relaxed)
+    }
+
+    /// As [`Stream::is_stale`]; true once closed. The one that drives it has to be woken before it can wait for bytes again: whoever uses
+    /// the connection does that by sending something.
+    pub fn is_stale(&self, must_be_sure: bool) -> bool {
+        self.lock().as_mut().is_none_or(|stream| stream.is_stale(must_be_sure))
+    }
+
+    /// Closes it, whoever drives it. At once, even if that one's runtime stands still.
+    pub fn close(&self) {
+        let stream = self.lock().take();
+        drop(stream);
+    }
+
+    fn at(&self, nanos: u64) -> Instant {
+        self.0.began + Duration::from_nanos(nanos)
+    }
+
+    fn count(&self, counter: &Counter, bytes: usize) {
+        counter.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        // 584 years.
+        counter.last.store(self.0.began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Stream>> {
+        self.0.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(Pin<&mut Stream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match &mut *self.lock() {
+            Some(stream) => act(Pin::new(stream)),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
+impl AsyncRead for Monitored {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(self.with(|stream| stream.poll_read(cx, buf)))?;
+        let new = &buf.filled()[before..];
+        if let Some(first) = new.first() {
+            if self.0.read.bytes.load(Ordering::Relaxed) == 0 {
+                self.0.began_with_h.store(*first == b'H', Ordering::Relaxed);
+            }
+            self.count(&self.0.read, new.len());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Monitored {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(self.with(|stream| stream.poll_write(cx, buf)))?;
+        self.count(&self.0.written, written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = ready!(self.with(|stream| stream.poll_write_vectored(cx, bufs)))?;
+        self.count(&self.0.written, written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn counts_and_closes_from_outside() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let watched = Monitored::new(Stream::boxed(ours));
+        let mut driven = watched.clone();
+        theirs.write_all(b"HTTP").await.unwrap();
+        let mut buf = [0; 8];
+        assert_eq!(driven.read(&mut buf).await.unwrap(), 4);
+        driven.write_all(b"ab").await.unwrap();
+        assert_eq!(watched.traffic(), Traffic { read: 4, written: 2 });
+        assert!(watched.began_with_h());
+        assert!(watched.last_moved() >= watched.last_read());
+        watched.close();
+        assert!(watched.is_stale(true));
+        assert_eq!(driven.read(&mut buf).await.unwrap_err().kind(), io::ErrorKind::NotConnected);
+        let mut rest = Vec::new();
+        theirs.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"ab");
+    }
+}

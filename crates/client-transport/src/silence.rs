@@ -1,0 +1,78 @@
+//! The socket timeout: the longest silence between two packets (DESIGN: `socket`). It is no limit of bandwidth: any byte begins it anew.
+//!
+//! No timer exists until there is something to wait for, and it is not moved at every packet: when it fires, it looks whether the
+//! silence has really lasted, and otherwise sleeps on.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use client_core::{Error, Phase, TimeoutKind};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A limit for silence, if there is one.
+pub type SocketTimeout = Option<Duration>;
+
+/// Watches one exchange for silence.
+pub struct Silence {
+    limit: SocketTimeout,
+    /// Since when nothing has happened; `None` while nobody waits for the peer.
+    since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The body may be read outside of the runtime; its timers have to be made inside.
+    runtime: Option<Handle>,
+}
+
+impl Silence {
+    /// A watch that has seen nothing yet. To be made within the runtime.
+    pub fn new(limit: SocketTimeout) -> Self {
+        Self {
+            limit,
+            since: None,
+            timer: None,
+            runtime: limit.and_then(|_| Handle::try_current().ok()),
+        }
+    }
+
+    /// A byte came or went, or the silence is our own.
+    pub fn broken(&mut self) {
+        self.since = None;
+    }
+
+    /// The peer is silent; ready when it has been for too long.
+    pub fn poll(&mut self, phase: Phase, cx: &mut Context<'_>) -> Poll<Error> {
+        self.poll_unless(|| None, phase, cx)
+    }
+
+    /// The same, where another task may have `heard` of the peer meanwhile: it is asked when that was, once the time is over.
+    pub fn poll_unless(&mut self, heard: impl Fn() -> Option<Instant>, phase: Phase, cx: &mut Context<'_>) -> Poll<Error> {
+        let (Some(limit), Some(runtime)) = (self.limit, &self.runtime) else {
+            return Poll::Pending;
+        };
+        let mut since = *self.since.get_or_insert_with(Instant::now);
+        let Some(deadline) = since.checked_add(limit) else {
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| {
+            let _inside = runtime.enter();
+            Box::pin(sleep_until(deadline))
+        });
+        while timer.as_mut().poll(cx).is_ready() {
+            if let Some(heard) = heard().filter(|&heard| heard > since) {
+                since = heard;
+                self.since = Some(since);
+            }
+            let elapsed = since.elapsed();
+            if elapsed >= limit {
+                return Poll::Ready(Error::timeout(TimeoutKind::Socket, limit, elapsed, phase).with_sent(phase.sent()));
+            }
+            let Some(deadline) = since.checked_add(limit) else {
+                return Poll::Pending;
+            };
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}

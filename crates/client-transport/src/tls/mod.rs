@@ -1,0 +1,180 @@
+//! TLS over any stream, by rustls. What a certificate means is decided in `verify.rs`, what an error means in `explain.rs`, and
+//! `config.rs` turns our settings into rustls' own. HTTP must never enter: of the protocols above, only their names are known.
+
+mod config;
+mod explain;
+mod verify;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use client_core::{Bytes, Error, ErrorKind, Result, TlsConfig, TlsInfo, TlsVersion};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
+use rustls_pki_types::ServerName;
+
+use crate::dial::Link;
+use crate::route::Alpn;
+use crate::stream::Stream;
+
+pub use explain::classify;
+
+pub(crate) type TlsStream = tokio_rustls::client::TlsStream<Stream>;
+
+/// How `https` servers are verified: our own [`TlsConfig`], or a configuration of rustls.
+///
+/// ```
+/// use client_core::{TlsConfig, TlsVersion};
+/// use client_transport::tls::TlsSettings;
+///
+/// let ours = TlsSettings::from(TlsConfig::new().min_version(TlsVersion::Tls13));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TlsSettings(Source);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Source {
+    Ours(Arc<TlsConfig>),
+    Raw(Raw),
+}
+
+/// A configuration of rustls. Two are equal if they are the same object, as what is in them cannot be compared.
+#[derive(Clone)]
+struct Raw(Arc<ClientConfig>);
+
+impl PartialEq for Raw {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Raw {}
+
+impl Hash for Raw {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl From<TlsConfig> for TlsSettings {
+    fn from(config: TlsConfig) -> Self {
+        Self(Source::Ours(Arc::new(config)))
+    }
+}
+
+impl From<Arc<ClientConfig>> for TlsSettings {
+    /// Used as it is, but for its ALPN protocols, which are the engine's.
+    fn from(config: Arc<ClientConfig>) -> Self {
+        Self(Source::Raw(Raw(config)))
+    }
+}
+
+impl fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Ours(config) => config.fmt(f),
+            Source::Raw(_) => f.write_str("rustls::ClientConfig(..)"),
+        }
+    }
+}
+
+/// Refuses settings that cannot be used: unreadable certificates, a key that does not fit. Loads no roots of the platform.
+pub(crate) fn check(settings: &TlsSettings) -> Result<()> {
+    match &settings.0 {
+        Source::Ours(config) => config::check(config),
+        Source::Raw(_) => Ok(()),
+    }
+}
+
+/// Refuses what is neither a DNS name nor an IP address.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    server_name(name).map(drop)
+}
+
+/// Makes TLS streams, and remembers the configurations it has built: roots are loaded at the first use, and sessions are resumed within
+/// one configuration only.
+#[derive(Default)]
+pub(crate) struct TlsConnector(Mutex<Vec<Built>>);
+
+/// How many configurations are remembered; beyond, the oldest is built again when it is needed.
+const REMEMBERED: usize = 32;
+
+struct Built {
+    settings: Option<TlsSettings>,
+    alpn: &'static [Alpn],
+    config: Arc<ClientConfig>,
+}
+
+impl TlsConnector {
+    /// Runs the handshake with `host` on `below`.
+    pub(crate) async fn handshake(
+        &self,
+        settings: Option<&TlsSettings>,
+        host: &str,
+        alpn: &'static [Alpn],
+        below: Stream,
+    ) -> Result<Link> {
+        let name = server_name(host)?;
+        let config = self.config(settings, alpn)?;
+        let connected = tokio_rustls::TlsConnector::from(config).connect(name, below).await;
+        let tls = connected.map_err(|error| explain::handshake(host, error))?;
+        let session = tls.get_ref().1;
+        let alpn = alpn.iter().copied().find(|one| session.alpn_protocol() == Some(one.id()));
+        let info = Arc::new(info(session));
+        Ok(Link {
+            stream: Stream::from(Box::new(tls)),
+            alpn,
+            tls: Some(info),
+        })
+    }
+
+    fn config(&self, settings: Option<&TlsSettings>, alpn: &'static [Alpn]) -> Result<Arc<ClientConfig>> {
+        // Held while roots are loaded: whoever comes meanwhile needs them as well.
+        let mut built = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = built.iter().find(|built| built.settings.as_ref() == settings && built.alpn == alpn) {
+            return Ok(Arc::clone(&known.config));
+        }
+        let mut config = match settings.map(|settings| &settings.0) {
+            Some(Source::Ours(ours)) => config::build(ours)?,
+            Some(Source::Raw(Raw(raw))) => (**raw).clone(),
+            None => config::build(&TlsConfig::new())?,
+        };
+        config.alpn_protocols = alpn.iter().map(|one| one.id().to_vec()).collect();
+        let config = Arc::new(config);
+        if built.len() == REMEMBERED {
+            built.remove(0);
+        }
+        built.push(Built {
+            settings: settings.cloned(),
+            alpn,
+            config: Arc::clone(&config),
+        });
+        Ok(config)
+    }
+}
+
+/// A name to verify: for an IP address no SNI is sent (RFC 6066 §3), and the certificate has to name the address.
+fn server_name(host: &str) -> Result<ServerName<'static>> {
+    // A certificate names hosts without the dot of the root.
+    let name = ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned());
+    name.map_err(|error| Error::new(ErrorKind::InvalidRequest, format!("no TLS server can be named {host:?}")).with_source(error))
+}
+
+fn info(session: &ClientConnection) -> TlsInfo {
+    let version = match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
+        _ => TlsVersion::Tls13,
+    };
+    let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
+    // rustls calls the suites of TLS 1.3 "TLS13_AES_…", the registry "TLS_AES_…".
+    let cipher = suite.and_then(|suite| suite.as_str()).unwrap_or_default().replacen("TLS13_", "TLS_", 1);
+    let mut info = TlsInfo::new(version, cipher);
+    let certificates = session.peer_certificates().unwrap_or_default();
+    info.peer_certificates = certificates.iter().map(|der| Bytes::copy_from_slice(der)).collect();
+    info
+}
+
+/// The stream that carries the TLS records.
+pub(crate) fn below(tls: &TlsStream) -> &Stream {
+    tls.get_ref().0
+}
