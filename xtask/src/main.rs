@@ -20,6 +20,13 @@ struct Args {
 enum Task {
     /// Everything that decides whether a change lands, in the order in which it fails fastest
     Ci(ci::Args),
+    /// The conformance suite on every engine, as a table; writes docs/engines.md (`cargo xtask matrix --help` tells more)
+    #[command(disable_help_flag = true)]
+    Matrix {
+        /// Passed on
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        args: Vec<String>,
+    },
     /// The invariants that no compiler checks: dependency directions, file headers and sizes, links and commands in the docs
     Tidy,
 }
@@ -27,6 +34,8 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
         Task::Ci(args) => ci::run(&args),
+        // The engines are not built into xtask itself: most tasks need none of them.
+        Task::Matrix { args } => shell::cargo(&format!("run --quiet --package client-tests --bin matrix -- {}", args.join(" "))),
         Task::Tidy => tidy::run(),
     };
     match outcome {

@@ -109,7 +109,7 @@ fn jobs(root: &Path, metadata: &Metadata, findings: &mut Findings) -> Result {
         match description {
             None => findings.add(name, "has no description: its job in one line"),
             Some(job) if !map.contains(&format!("| `{name}` | {job} |")) => {
-                findings.add("docs/architecture.md", format!("lacks the row `| \\`{name}\\` | {job} |`"));
+                findings.add("docs/architecture.md", format!("lacks the row | `{name}` | {job} |"));
             }
             Some(_) => {}
         }

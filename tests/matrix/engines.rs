@@ -1,0 +1,38 @@
+//! The engines, as the suite is told to make them: the same files that each engine's own `cargo test` uses.
+
+use client_conformance::{Case, CaseResult, Settings, Subject, run};
+use client_core::Capabilities;
+
+#[path = "../../crates/client-cio/tests/conformance.rs"]
+mod cio;
+
+/// An engine, and how to run cases on it.
+pub(crate) struct EngineUnderTest {
+    pub(crate) name: &'static str,
+    pub(crate) capabilities: fn() -> Capabilities,
+    pub(crate) run: fn(&dyn Fn(&Case) -> bool) -> Vec<CaseResult>,
+}
+
+/// Every engine, in the order of the tables.
+pub(crate) fn all() -> Vec<EngineUnderTest> {
+    macro_rules! engines {
+        ($($name:ident),+) => {
+            vec![$(EngineUnderTest {
+                name: stringify!($name),
+                capabilities: || declared(&$name::subject()),
+                run: |selects| run($name::subject(), selects),
+            }),+]
+        };
+    }
+    engines![cio]
+}
+
+fn declared(subject: &impl Subject) -> Capabilities {
+    let mut declared = Capabilities::NONE;
+    subject.block_on(Box::pin(async {
+        if let Some(engine) = subject.engine(&Settings::default()) {
+            declared = engine.capabilities();
+        }
+    }));
+    declared
+}

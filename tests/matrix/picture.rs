@@ -1,0 +1,86 @@
+//! The matrix as a picture, `docs/engines.svg`: readable in light and in dark.
+
+use std::fmt::Write as _;
+
+use client_conformance::TOPICS;
+
+use crate::results::{Results, Tally};
+
+const LEFT: usize = 190;
+const TOP: usize = 44;
+const CELL: (usize, usize) = (96, 26);
+
+const STYLE: &str = "\
+text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+.head { font-weight: 600 }
+.passed { fill: #2da44e } .refused { fill: #d4a72c } .none { fill: #8c959f } .failed { fill: #cf222e }
+.count { fill: #ffffff; text-anchor: middle }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 }
+  .passed { fill: #238636 } .refused { fill: #9e6a03 } .none { fill: #484f58 } .failed { fill: #da3633 }
+  .count { fill: #ffffff }
+}";
+
+/// One bar per topic and engine: as much of it is green as was passed, yellow as was refused.
+pub(crate) fn picture(results: &Results) -> String {
+    let (width, height) = (LEFT + results.engines.len() * CELL.0 + 10, TOP + TOPICS.len() * CELL.1 + 34);
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" \
+         aria-label=\"Conformance cases passed by topic and engine\">\n<style>\n{STYLE}\n</style>\n"
+    );
+    for (column, engine) in results.engines.iter().enumerate() {
+        let x = LEFT + column * CELL.0 + 4;
+        let _ = writeln!(out, "<text class=\"head\" x=\"{x}\" y=\"{}\">{}</text>", TOP - 14, engine.engine.name);
+    }
+    for (row, topic) in TOPICS.iter().enumerate() {
+        let y = TOP + row * CELL.1;
+        let _ = writeln!(out, "<text x=\"8\" y=\"{}\">{}</text>", y + 17, topic.name);
+        for (column, engine) in results.engines.iter().enumerate() {
+            bar(&mut out, LEFT + column * CELL.0 + 4, y + 2, engine.tally(topic.name));
+        }
+    }
+    legend(&mut out, TOP + TOPICS.len() * CELL.1 + 12);
+    out.push_str("</svg>\n");
+    out
+}
+
+fn bar(out: &mut String, x: usize, y: usize, tally: Tally) {
+    let Tally {
+        passed,
+        refused,
+        skipped,
+        failed,
+    } = tally;
+    let all = passed + refused + skipped + failed;
+    let (width, height) = (CELL.0 - 10, CELL.1 - 6);
+    let mut from = 0;
+    for (count, class) in [
+        (failed, "failed"),
+        (passed, "passed"),
+        (refused, "refused"),
+        (skipped, "none"),
+    ] {
+        let part = if all == 0 { 0 } else { (from + count) * width / all - from * width / all };
+        if part > 0 {
+            let left = x + from * width / all;
+            let _ = writeln!(out, "<rect class=\"{class}\" x=\"{left}\" y=\"{y}\" width=\"{part}\" height=\"{height}\"/>");
+        }
+        from += count;
+    }
+    let _ = writeln!(out, "<text class=\"count\" x=\"{}\" y=\"{}\">{passed}/{all}</text>", x + width / 2, y + 15);
+}
+
+fn legend(out: &mut String, y: usize) {
+    for (index, (class, word)) in [
+        ("passed", "passed"),
+        ("refused", "refused by name"),
+        ("none", "not applicable"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let x = 8 + index * 140;
+        let _ = writeln!(out, "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"12\" height=\"12\"/>");
+        let _ = writeln!(out, "<text x=\"{}\" y=\"{}\">{word}</text>", x + 18, y + 11);
+    }
+}
