@@ -100,6 +100,7 @@ fn show(engine: &EngineResults, args: &Args) {
             Verdict::Passed => ("passed", ""),
             Verdict::Refused(capability) => ("refused", capability.id()),
             Verdict::Skipped(why) => ("skipped", why.as_str()),
+            Verdict::Deviates(why) => ("deviates", *why),
             Verdict::Failed(why) => ("FAILED", why.as_str()),
             _ => ("?", ""),
         };

@@ -37,6 +37,7 @@ fn words(tally: Tally) -> String {
         (tally.failed, "FAILED"),
         (tally.passed, "passed"),
         (tally.refused, "refused"),
+        (tally.deviates, "deviate"),
         (tally.skipped, "n/a"),
     ];
     let there = parts.iter().filter(|(count, _)| *count > 0);
@@ -53,7 +54,7 @@ pub(crate) fn page(results: &Results) -> String {
          <!-- Written by `cargo xtask matrix`; `cargo xtask matrix --check` compares. Do not edit. -->\n\n\
          The {cases} cases of the conformance suite (`crates/client-conformance`), run on every engine. *Passed*: the engine promises it, and \
          does it. *Refused*: it does not promise it, says so by name before the first byte leaves, or, where nothing is asked, still delivers \
-         the rest; that is tested as well. *n/a*: it has no such setting. Nothing fails, or this page would not be here.\n\n\
+         the rest; that is tested as well. *Deviate*: its library does otherwise, as listed below. *n/a*: it has no such setting. Nothing else fails, or this page would not be here.\n\n\
          ![the matrix](engines.svg)\n\n\
          `cargo xtask matrix --engine NAME --case ID -v` shows the wire of one case.\n\n\
          ## Topics\n"
@@ -81,7 +82,12 @@ pub(crate) fn page(results: &Results) -> String {
             cells.collect::<Vec<_>>().join(" | ")
         );
     }
-    not_applicable(&mut out, results);
+    let deviations = results.engines.iter();
+    let deviations = deviations.flat_map(|engine| engine.deviations().map(|(case, why)| (engine.engine.name, case, why)));
+    reasons(&mut out, "Deviations", "What the library below does, and cannot be told not to do.", deviations);
+    let skipped = results.engines.iter();
+    let skipped = skipped.flat_map(|engine| engine.skipped().map(|(case, why)| (engine.engine.name, case, why)));
+    reasons(&mut out, "Not applicable", "Cases that need a setting the engine does not have.", skipped);
     out.push_str("\n## Cases\n");
     for topic in TOPICS {
         let _ = writeln!(out, "\n### Topic {}\n\n{}\n", topic.name, topic.says);
@@ -93,18 +99,11 @@ pub(crate) fn page(results: &Results) -> String {
     out
 }
 
-fn not_applicable(out: &mut String, results: &Results) {
-    let skipped: Vec<_> = results
-        .engines
-        .iter()
-        .flat_map(|engine| engine.skipped().map(|(case, why)| (engine.engine.name, case, why)))
-        .collect();
-    if skipped.is_empty() {
-        return;
-    }
-    out.push_str("\n## Not applicable\n\n| engine | case | why |\n|---|---|---|\n");
-    for (engine, case, why) in skipped {
-        let _ = writeln!(out, "| {engine} | `{case}` | {} |", cell(why));
+/// A list of cases with reasons, engine by engine.
+fn reasons<'a>(out: &mut String, heading: &str, says: &str, all: impl Iterator<Item = (&'a str, &'a str, &'a str)>) {
+    let rows: Vec<_> = all.map(|(engine, case, why)| format!("| {engine} | `{case}` | {} |\n", cell(why))).collect();
+    if !rows.is_empty() {
+        let _ = write!(out, "\n## {heading}\n\n{says}\n\n| engine | case | why |\n|---|---|---|\n{}", rows.concat());
     }
 }
 

@@ -49,9 +49,10 @@ fn bar(out: &mut String, x: usize, y: usize, tally: Tally) {
         passed,
         refused,
         skipped,
+        deviates,
         failed,
     } = tally;
-    let all = passed + refused + skipped + failed;
+    let all = passed + refused + skipped + deviates + failed;
     let (width, height) = (CELL.0 - 10, CELL.1 - 6);
     let mut from = 0;
     for (count, class) in [

@@ -26,6 +26,7 @@ pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) refused: usize,
     pub(crate) skipped: usize,
+    pub(crate) deviates: usize,
     pub(crate) failed: usize,
 }
 
@@ -45,10 +46,19 @@ impl EngineResults {
                 Verdict::Passed => tally.passed += 1,
                 Verdict::Refused(_) => tally.refused += 1,
                 Verdict::Skipped(_) => tally.skipped += 1,
+                Verdict::Deviates(_) => tally.deviates += 1,
                 _ => tally.failed += 1,
             }
         }
         tally
+    }
+
+    /// The cases that it is known to fail, with the reason.
+    pub(crate) fn deviations(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.results.iter().filter_map(|result| match result.verdict {
+            Verdict::Deviates(why) => Some((result.case.id, why)),
+            _ => None,
+        })
     }
 
     /// The cases that could not be tried, with the reason.

@@ -16,6 +16,7 @@ use crate::Cio;
 use crate::connection::H1;
 
 /// Configures a [`Cio`]. Mistakes are told when a client is built.
+#[derive(Debug)]
 #[must_use]
 pub struct CioBuilder {
     max_connections: usize,
@@ -76,7 +77,8 @@ impl CioBuilder {
     /// Whether safe requests without a body are sent without waiting for the answers to those before them (RFC 9112 §9.3.2). Many servers
     /// and proxies serve them badly; use it with servers you know. Default: off.
     ///
-    /// A call that is given up before its answer is complete costs the connection; those behind it are repeated on another.
+    /// Answers come in the order of their requests: a response whose body is not read holds up those behind it, for as long as it is
+    /// kept. A call that is given up before its answer is complete costs the connection; those behind it are repeated on another.
     pub fn pipelining(mut self, on: bool) -> Self {
         self.pipelining = on;
         self

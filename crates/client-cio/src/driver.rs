@@ -474,9 +474,10 @@ impl http_body::Body for ResponseBody {
 }
 
 impl Drop for ResponseBody {
-    /// A body that is given up costs its connection, unless the rest of it is already here.
+    /// A body that is given up costs its connection, unless the rest of it is already here. What is still to be sent never is: looking
+    /// would run the caller's producer.
     fn drop(&mut self) {
-        let Some(mut transfer) = self.transfer.take() else {
+        let Some(mut transfer) = self.transfer.take().filter(|transfer| transfer.is_sent) else {
             return;
         };
         let mut cx = Context::from_waker(std::task::Waker::noop());

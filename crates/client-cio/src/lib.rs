@@ -30,6 +30,8 @@ mod pipeline;
 mod raw;
 mod upload;
 
+use std::fmt;
+
 use client_core::{Body, Capabilities, Capability, Engine, ErrorKind, Event, Exchange, PoolStats, Result, Sent, Timer};
 use client_transport::route::{Route, Versions};
 use client_transport::router::Router;
@@ -76,6 +78,15 @@ impl Cio {
     }
 }
 
+impl fmt::Debug for Cio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cio")
+            .field("router", &self.router)
+            .field("pipelining", &self.pipelining)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Cio {
     fn default() -> Self {
         Self::new()
@@ -88,7 +99,6 @@ const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::SocketTimeout)
     .with(Capability::HttpProxy)
     .with(Capability::SocksProxy)
-    .with(Capability::UnixSocket)
     .with(Capability::ConnectionRequestTimeout)
     .with(Capability::Upgrade)
     .with(Capability::Tunnel)

@@ -1,8 +1,9 @@
 //! Pipelining (RFC 9112 §9.3.2): several safe requests on one connection, sent without waiting for each other's answers.
 //!
 //! Nobody drives the connection but its callers. Each writes its request behind the others'; the one whose answer is next, the *head of
-//! line*, reads, and wakes the one behind it when it is done. A call that is given up before its answer is complete costs the
-//! connection: what comes next on it would be somebody else's. The others' requests are safe, so they are repeated elsewhere.
+//! line*, reads, and wakes the one behind it when it is done. A call that is given up before its answer is complete ends the line
+//! there: those before it are still answered, and then the connection is closed, as what comes next on it would be somebody else's.
+//! The requests behind it are safe, so they are repeated elsewhere.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -54,8 +55,8 @@ struct Line {
     head: u64,
     /// The callers in line, to be woken when it is their turn. `None`: not waiting at the moment.
     waiting: VecDeque<Option<Waker>>,
-    /// Nobody can be served any more.
-    is_dead: bool,
+    /// From this number on, nobody can be served any more.
+    end: u64,
 }
 
 impl Pipe {
@@ -67,7 +68,7 @@ impl Pipe {
                 out: BytesMut::new(),
                 head: 0,
                 waiting: VecDeque::new(),
-                is_dead: false,
+                end: u64::MAX,
             }),
         }))
     }
@@ -80,7 +81,7 @@ impl Pipe {
     pub(crate) fn is_alive(&self, must_be_sure: bool) -> bool {
         let mut line = self.lock();
         // With answers outstanding, bytes that wait to be read are what they should be.
-        !line.is_dead && (!line.waiting.is_empty() || !line.connection.stream.is_stale(must_be_sure))
+        !line.is_ended() && (!line.waiting.is_empty() || !line.connection.stream.is_stale(must_be_sure))
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
@@ -89,10 +90,16 @@ impl Pipe {
 }
 
 impl Line {
-    /// Nobody can be served any more: whoever waits finds out.
-    fn die(&mut self) -> Vec<Waker> {
-        self.is_dead = true;
-        self.waiting.iter_mut().filter_map(Option::take).collect()
+    /// Whether nobody else may join.
+    fn is_ended(&self) -> bool {
+        self.end < u64::MAX
+    }
+
+    /// From `number` on, nobody can be served any more: whoever waits finds out.
+    fn end_at(&mut self, number: u64) -> Vec<Waker> {
+        self.end = self.end.min(number);
+        let served = self.end.saturating_sub(self.head) as usize;
+        self.waiting.iter_mut().skip(served).filter_map(Option::take).collect()
     }
 
     /// Writes as much as can be written.
@@ -130,7 +137,9 @@ pub(crate) async fn exchange(
     exchange.trace.enter(Phase::Send);
     let number = {
         let mut line = pipe.lock();
-        line.out.extend_from_slice(&head);
+        if !line.is_ended() {
+            line.out.extend_from_slice(&head);
+        }
         line.waiting.push_back(None);
         line.head + line.waiting.len() as u64 - 1
     };
@@ -177,7 +186,7 @@ impl Turn {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<h1::Event>> {
         let pipe = self.pipe.clone();
         let mut line = pipe.lock();
-        if line.is_dead {
+        if self.number >= line.end {
             return Poll::Ready(Err(self.failed(Error::new(ErrorKind::Closed, "the pipelined connection was given up"))));
         }
         if let Err(error) = line.flush(cx) {
@@ -262,23 +271,28 @@ impl Turn {
         let mut line = self.pipe.lock();
         line.waiting.pop_front();
         line.head += 1;
-        let lives = match verdict {
-            Verdict::Reuse => true,
-            // What follows is the beginning of the next answer, if there is to be one.
-            Verdict::Close(CloseReason::ExtraBytes) => !line.waiting.is_empty(),
-            Verdict::Close(_) | Verdict::Switch => false,
-        };
+        let lives = line.head < line.end
+            && match verdict {
+                Verdict::Reuse => true,
+                // What follows is the beginning of the next answer, if there is to be one.
+                Verdict::Close(CloseReason::ExtraBytes) => !line.waiting.is_empty(),
+                Verdict::Close(_) | Verdict::Switch => false,
+            };
         let woken = match line.waiting.front_mut() {
             Some(next) if lives => next.take().into_iter().collect(),
             _ if lives => {
                 line.connection.read = BytesMut::new();
                 Vec::new()
             }
-            _ => line.die(),
+            _ => {
+                let next = line.head;
+                line.end_at(next)
+            }
         };
+        let is_kept = lives && !line.is_ended();
         drop(line);
         woken.into_iter().for_each(Waker::wake);
-        lease.finish(match lives {
+        lease.finish(match is_kept {
             true => pool::Verdict::Reuse { keep_alive: None },
             false => pool::Verdict::Close(pool::CloseReason::NotReusable),
         });
@@ -288,7 +302,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            let woken = self.pipe.lock().die();
+            let woken = self.pipe.lock().end_at(self.number);
             woken.into_iter().for_each(Waker::wake);
             lease.finish(pool::Verdict::Close(pool::CloseReason::Cancelled));
         }

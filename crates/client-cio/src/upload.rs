@@ -105,7 +105,7 @@ impl Upload {
     fn pull(&mut self, cx: &mut Context<'_>) -> Result<Pull, Error> {
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => return Ok(Pull::Later),
-            Poll::Ready(frame) => frame.transpose().map_err(|error| error.with_phase(Phase::Send).with_sent(self.sent()))?,
+            Poll::Ready(frame) => frame.transpose().map_err(|error| produced(error, self.sent()))?,
         };
         let Some(encoder) = &mut self.encoder else {
             return Ok(Pull::End);
@@ -176,4 +176,14 @@ enum Pull {
 fn invalid(error: &InvalidRequest, sent: u64) -> Error {
     let sent = if sent == 0 { Sent::Nothing } else { Sent::Maybe };
     Error::new(ErrorKind::Body, error.to_string()).with_phase(Phase::Send).with_sent(sent)
+}
+
+/// The producer may itself be a response that broke off or was too slow: then it is still the request's body that failed. By
+/// [`ErrorKind::Closed`] the driver would take it for our own connection's end, and wait for an answer.
+fn produced(error: Error, sent: Sent) -> Error {
+    let error = match error.kind() {
+        ErrorKind::Body => error,
+        _ => Error::new(ErrorKind::Body, format!("its producer failed: {error}")).with_source(error),
+    };
+    error.with_phase(Phase::Send).with_sent(sent)
 }

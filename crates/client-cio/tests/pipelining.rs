@@ -154,6 +154,46 @@ async fn giving_up_the_head_of_line_strands_nobody() {
     assert_eq!(repeated, HashSet::from(["/a", "/b", "/c"].map(str::to_owned)), "and not what was given up");
 }
 
+/// What was asked before is still answered on that connection: its answers come first.
+#[tokio::test]
+async fn giving_up_breaks_nothing_that_was_asked_before() {
+    let (go, wait) = tokio::sync::watch::channel(false);
+    let (url, seen) = server(move |mut peer: Peer| {
+        let mut wait = wait.clone();
+        async move {
+            if peer.number > 0 {
+                while let Some(path) = peer.request().await {
+                    peer.answer("", &path).await;
+                }
+                return;
+            }
+            let _ = (peer.request().await, peer.request().await, peer.request().await);
+            let _ = peer.stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n/fi").await;
+            let _ = wait.wait_for(|go| *go).await;
+            let _ = peer.stream.write_all(b"rst").await;
+            peer.answer("", "of what was given up").await;
+            peer.request().await;
+        }
+    })
+    .await;
+    let http = client(5);
+    let first = http.get(format!("{url}/first")).send();
+    let given_up = tokio::spawn(http.get(format!("{url}/given-up")).send());
+    let behind = tokio::spawn({
+        let (http, url) = (http.clone(), url.clone());
+        async move { get(&http, &url, "/behind").await }
+    });
+    let first = first.await.unwrap();
+    assert_eq!(seen.lock().unwrap()[0].len(), 3);
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    assert_eq!(behind.await.unwrap(), "/behind");
+    go.send(true).unwrap();
+    assert_eq!(first.text().await.unwrap(), "/first");
+    assert_eq!(get(&http, &url, "/after").await, "/after");
+    assert_eq!(seen.lock().unwrap()[0].len(), 3, "the broken line serves nobody else");
+}
+
 #[tokio::test]
 async fn a_server_that_closes_after_one_answer_is_asked_again_elsewhere() {
     let (url, _) = server(async |mut peer: Peer| {

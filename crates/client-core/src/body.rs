@@ -197,8 +197,32 @@ impl Body {
         self.content = match content {
             Content::Stream(inner) => Content::Stream(Exclusive::new(Measured::new(inner, len))),
             Content::Reopen { open, .. } => Content::Reopen { open, len: Some(len) },
-            known => known,
+            // In memory, with a length of its own: that it is not the declared one is told when it is sent.
+            known => {
+                let body = Self {
+                    content: known,
+                    trailers: None,
+                };
+                Content::Stream(Exclusive::new(Measured::new(Exclusive::new(body), len)))
+            }
         };
+    }
+
+    /// Opens what is made anew each time it is sent.
+    fn open(&mut self) -> Result<()> {
+        for _ in 0..MAX_OPENED {
+            let Content::Reopen { open, len } = &self.content else {
+                return Ok(());
+            };
+            let (body, len) = (open(), *len);
+            self.trailers = self.trailers.take().or(body.trailers);
+            self.content = body.content;
+            if let Some(len) = len.filter(|_| self.len() != len) {
+                self.declare_len(len);
+            }
+        }
+        self.content = Content::Empty;
+        Err(Error::new(ErrorKind::Body, "Body::reopen opens a body that is itself reopened, again and again"))
     }
 
     /// The next piece of content or the trailers; `None` at the end.
@@ -210,21 +234,17 @@ impl Body {
     }
 }
 
+/// How deep bodies that are reopened may be nested; one that opens itself would never end.
+const MAX_OPENED: usize = 16;
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        if let Content::Reopen { open, len } = &self.content {
-            let (body, len) = (open(), *len);
-            self.trailers = self.trailers.take().or(body.trailers);
-            self.content = body.content;
-            if let Some(len) = len.filter(|_| self.len() != len) {
-                self.declare_len(len);
-            }
-        }
+        self.open()?;
         let frame = match &mut self.content {
-            Content::Empty => None,
+            Content::Empty | Content::Reopen { .. } => None,
             Content::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.content = Content::Empty;
@@ -234,11 +254,13 @@ impl http_body::Body for Body {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(frame) => frame,
             },
-            // `open` made a body that is itself reopened: look again at once.
-            Content::Reopen { .. } => return self.poll_frame(cx),
         };
         Poll::Ready(match frame {
-            None => self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))),
+            None => {
+                // A stream may panic when it is polled after its end.
+                self.content = Content::Empty;
+                self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))
+            }
             frame => frame,
         })
     }
@@ -459,6 +481,41 @@ mod tests {
         for copy in [body.try_clone().unwrap(), body] {
             assert_eq!(copy.len(), Some(3));
             assert_eq!(block_on(read(copy)).unwrap(), b"abc");
+        }
+    }
+
+    #[test]
+    fn what_is_reopened_is_held_to_its_length() {
+        for (declared, content) in [(5, "abc"), (2, "abc"), (1, "")] {
+            let error = block_on(read(Body::reopen(Some(declared), move || Body::from(content)))).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Body, "{declared} {content:?}");
+        }
+    }
+
+    #[test]
+    fn what_opens_itself_for_ever_is_an_error() {
+        fn open() -> Body {
+            Body::reopen(None, open)
+        }
+        assert_eq!(block_on(read(open())).unwrap_err().kind(), ErrorKind::Body);
+    }
+
+    /// A stream may panic when it is polled after its end, and `unfold` does.
+    #[test]
+    fn the_end_is_final() {
+        let stream = || futures::stream::unfold(Some("a"), async |next| Some((Ok::<_, std::io::Error>(next?), None)));
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", "1".parse().unwrap());
+        for mut body in [
+            Body::stream(stream()).with_trailers(trailers),
+            Body::sized_stream(1, stream()),
+        ] {
+            block_on(async {
+                while let Some(frame) = body.frame().await {
+                    frame.unwrap();
+                }
+                assert!(body.frame().await.is_none());
+            });
         }
     }
 

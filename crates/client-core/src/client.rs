@@ -15,6 +15,7 @@ use crate::engine::AnyEngine;
 use crate::error::{Error, Result};
 use crate::exchange::Exchange;
 use crate::expectation::Expectation;
+use crate::headers;
 use crate::http_timeout::HttpTimeout;
 use crate::limits::Limits;
 use crate::observer::{Event, Observer, Trace};
@@ -156,7 +157,7 @@ impl HttpClient {
         let Inner { chain, headers, .. } = &*self.0;
         let (uri, limits, trace) = (exchange.request.uri().clone(), exchange.limits, exchange.trace.clone());
         let answer = async {
-            add_defaults(exchange.request.headers_mut(), headers);
+            add_defaults(exchange.request.headers_mut(), headers)?;
             for plugin in &chain.plugins {
                 plugin.prepare(&mut exchange)?;
             }
@@ -180,14 +181,15 @@ impl HttpClient {
 }
 
 /// Defaults fill what the request leaves open; they are the first exchange's, and redirects treat them like the user's own.
-fn add_defaults(headers: &mut HeaderMap, defaults: &HeaderMap) {
+fn add_defaults(headers: &mut HeaderMap, defaults: &HeaderMap) -> Result<()> {
     for name in defaults.keys() {
         if !headers.contains_key(name) {
             for value in defaults.get_all(name) {
-                headers.append(name, value.clone());
+                headers::append(headers, name.clone(), value.clone())?;
             }
         }
     }
+    Ok(())
 }
 
 impl fmt::Debug for HttpClient {
@@ -205,6 +207,12 @@ pub struct HttpClientBuilder {
     limits: Limits,
     observers: Vec<Arc<dyn Observer>>,
     mistake: Option<Error>,
+}
+
+impl fmt::Debug for HttpClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClientBuilder").field("engine", &self.engine.name()).finish_non_exhaustive()
+    }
 }
 
 impl HttpClientBuilder {
@@ -239,13 +247,10 @@ impl HttpClientBuilder {
         HeaderValue: TryFrom<V>,
         <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
     {
-        match header(name, value) {
-            Ok((name, value)) => {
-                self.headers.append(name, value);
-            }
-            Err(mistake) => {
-                self.mistake.get_or_insert(mistake);
-            }
+        if let Err(mistake) =
+            headers::header(name, value).and_then(|(name, value)| headers::append(&mut self.headers, name, value))
+        {
+            self.mistake.get_or_insert(mistake);
         }
         self
     }
@@ -290,23 +295,4 @@ impl HttpClientBuilder {
             observers: self.observers,
         }))
     }
-}
-
-/// A header from whatever the user has; says which one was wrong, but not its value.
-pub(crate) fn header<K, V>(name: K, value: V) -> Result<(HeaderName, HeaderValue)>
-where
-    HeaderName: TryFrom<K>,
-    <HeaderName as TryFrom<K>>::Error: Into<http::Error>,
-    HeaderValue: TryFrom<V>,
-    <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
-{
-    let name = HeaderName::try_from(name).map_err(|error| {
-        let error = error.into();
-        Error::invalid(format!("header name: {error}")).with_source(error)
-    })?;
-    let value = HeaderValue::try_from(value).map_err(|error| {
-        let error = error.into();
-        Error::invalid(format!("value of header {name}: {error} (control characters are not allowed)")).with_source(error)
-    })?;
-    Ok((name, value))
 }

@@ -1,19 +1,22 @@
 //! One request and one response, as an engine sees it: the request, and the settings that engines read.
 
+use std::fmt;
+
 use http::uri::Authority;
 use http::{Request, Version};
 
 use crate::body::Body;
+use crate::headers::Names;
 use crate::limits::Limits;
 use crate::observer::Trace;
 use crate::timeouts::Timeouts;
 use crate::timer::Instant;
+use crate::url;
 
 /// What an engine performs.
 ///
 /// Settings that every engine reads are fields; settings of one plugin or one engine travel in the request's
 /// [`http::Extensions`]. They are merged once, at the door.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Exchange {
     /// The request: absolute `http` or `https` URI without userinfo and fragment.
@@ -77,5 +80,22 @@ impl Exchange {
         let mut copy = self.clone_head();
         *copy.request.body_mut() = body;
         Some(copy)
+    }
+}
+
+impl fmt::Debug for Exchange {
+    /// The names of the header fields without their values, and the URI without its query: either may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("method", self.request.method())
+            .field("uri", &format_args!("{}", url::display(self.request.uri())))
+            .field("headers", &Names(self.request.headers()))
+            .field("body", self.request.body())
+            .field("timeouts", &self.timeouts)
+            .field("deadline", &self.deadline)
+            .field("limits", &self.limits)
+            .field("version", &self.version)
+            .field("trace", &self.trace)
+            .finish()
     }
 }

@@ -174,7 +174,7 @@ impl Alarm {
             let phase = self.trace.phase();
             let error = Error::timeout(TimeoutKind::Request, self.limit, elapsed, phase.unwrap_or(Phase::Pool));
             error
-                .with_sent(phase.map_or(Sent::Maybe, Phase::sent))
+                .with_sent(self.trace.sent().unwrap_or(Sent::Maybe))
                 .or_engine(self.engine.name())
                 .or_uri(&self.uri)
         })

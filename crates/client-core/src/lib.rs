@@ -24,6 +24,7 @@ mod engine;
 mod error;
 mod exchange;
 mod expectation;
+mod headers;
 mod http_timeout;
 mod limits;
 mod observer;

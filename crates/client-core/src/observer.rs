@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::error::{Error, Sent};
+use crate::headers::Names;
+use crate::url;
 
 /// Where the time of an exchange is spent, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +46,10 @@ impl Phase {
         Self::Body,
     ];
 
+    fn from_u8(number: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|&phase| phase as u8 == number)
+    }
+
     /// As a phrase that completes "while … {uri}".
     pub fn describe(self) -> &'static str {
         match self {
@@ -69,7 +75,6 @@ impl Phase {
 }
 
 /// Something that happened during a call.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A call begins; its method and URI as they leave the door.
@@ -118,6 +123,35 @@ pub enum Event<'a> {
     Failed(&'a Error),
 }
 
+impl fmt::Debug for Event<'_> {
+    /// URIs without their query, header fields without their values: either may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CallStarted { method, uri } => {
+                let uri = format_args!("{}", url::display(uri));
+                f.debug_struct("CallStarted").field("method", method).field("uri", &uri).finish()
+            }
+            Self::PhaseStarted(phase) => f.debug_tuple("PhaseStarted").field(phase).finish(),
+            Self::Connected { reused, remote_addr } => {
+                f.debug_struct("Connected").field("reused", reused).field("remote_addr", remote_addr).finish()
+            }
+            Self::Informational { status, headers } => {
+                let headers = Names(headers);
+                f.debug_struct("Informational").field("status", status).field("headers", &headers).finish()
+            }
+            Self::ResponseHead { status, version } => {
+                f.debug_struct("ResponseHead").field("status", status).field("version", version).finish()
+            }
+            Self::Redirected { status, to } => {
+                let to = format_args!("{}", url::display(to));
+                f.debug_struct("Redirected").field("status", status).field("to", &to).finish()
+            }
+            Self::Retried { reason } => f.debug_struct("Retried").field("reason", reason).finish(),
+            Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+        }
+    }
+}
+
 /// Sees the events of calls. Called on the task that drives the call: be quick, never block.
 ///
 /// ```
@@ -152,6 +186,8 @@ pub struct Trace(Option<Arc<Shared>>);
 struct Shared {
     /// The current phase, 0 before the first.
     phase: AtomicU8,
+    /// The latest phase that any exchange of the call has come to.
+    furthest: AtomicU8,
     observers: Vec<Arc<dyn Observer>>,
 }
 
@@ -167,6 +203,7 @@ impl Trace {
     fn listening(observers: Vec<Arc<dyn Observer>>) -> Self {
         Self(Some(Arc::new(Shared {
             phase: AtomicU8::new(0),
+            furthest: AtomicU8::new(0),
             observers,
         })))
     }
@@ -189,6 +226,7 @@ impl Trace {
     pub fn enter(&self, phase: Phase) {
         if let Some(shared) = &self.0 {
             shared.phase.store(phase as u8, Ordering::Relaxed);
+            shared.furthest.fetch_max(phase as u8, Ordering::Relaxed);
             self.emit(&Event::PhaseStarted(phase));
         }
     }
@@ -204,8 +242,13 @@ impl Trace {
 
     /// The phase that was entered last, where anybody asked to remember it.
     pub fn phase(&self) -> Option<Phase> {
-        let now = self.0.as_ref()?.phase.load(Ordering::Relaxed);
-        Phase::ALL.iter().copied().find(|&phase| phase as u8 == now)
+        Phase::from_u8(self.0.as_ref()?.phase.load(Ordering::Relaxed))
+    }
+
+    /// What servers may have seen of the call, all its exchanges together, where anybody asked to remember it: the last may not have
+    /// been sent, and an earlier one may have been answered.
+    pub(crate) fn sent(&self) -> Option<Sent> {
+        Phase::from_u8(self.0.as_ref()?.furthest.load(Ordering::Relaxed)).map(Phase::sent)
     }
 
     /// Whether anybody listens; where not, events need not be made.

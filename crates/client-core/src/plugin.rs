@@ -140,6 +140,12 @@ where
     }
 }
 
+impl<F> fmt::Debug for FnPlugin<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FnPlugin").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
 /// The rest of a call: the plugins further in, and at the end the engine.
 #[derive(Clone)]
 pub struct Next {

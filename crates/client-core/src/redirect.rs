@@ -29,7 +29,7 @@ use crate::url;
 ///   scheme, host or port. Userinfo in a `Location` is never used.
 /// - A `Location` that leads from https to http is refused, unless [`allow_https_downgrade`](Self::allow_https_downgrade) is set.
 /// - A body that can be sent only once is not sent again: the call fails.
-/// - A response without `Location` is returned as it is.
+/// - A response without `Location` is returned as it is, and so is every response to a CONNECT.
 ///
 /// # Errors
 /// [`ErrorKind::Redirect`], with the reason.
@@ -53,7 +53,7 @@ pub struct Redirect {
 type Accept = dyn Fn(&Hop) -> bool + Send + Sync;
 
 /// One step of a redirect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {
     /// The status that asked for it.
@@ -231,6 +231,11 @@ impl Plugin for Redirect {
         true
     }
 
+    fn applies(&self, exchange: &Exchange) -> bool {
+        // A tunnel leads where it was asked to lead (RFC 9110 §9.3.6).
+        exchange.request.method() != Method::CONNECT
+    }
+
     fn handle<'a>(&'a self, mut exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
         Box::pin(async move {
             let of_request = exchange.request.extensions().get::<Self>().cloned();
@@ -239,7 +244,11 @@ impl Plugin for Redirect {
             loop {
                 let head = exchange.clone_head();
                 let body = exchange.request.body().try_clone();
-                let mut response = next.run(exchange).await?;
+                let mut response = next.run(exchange).await.map_err(|error| match history.0.is_empty() {
+                    true => error,
+                    // Whatever became of this hop, the first one was acted upon.
+                    false => error.with_sent(Sent::Answered),
+                })?;
                 let from = head.request.uri();
                 let decision = policy.decide(response.status(), response.headers().get(LOCATION), from, history.0.len());
                 let hop = match decision {
@@ -275,6 +284,13 @@ impl Plugin for Redirect {
 
 fn refused(reason: String, uri: &Uri) -> Error {
     Error::new(ErrorKind::Redirect, reason).with_sent(Sent::Answered).or_uri(uri)
+}
+
+impl fmt::Debug for Hop {
+    /// Without the URIs' queries, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hop({} from {} to {})", self.status.as_u16(), url::display(&self.from), url::display(&self.to))
+    }
 }
 
 impl fmt::Debug for Redirect {

@@ -12,9 +12,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::body::Body;
-use crate::client::{HttpClient, header};
+use crate::client::HttpClient;
 use crate::error::{Error, Result};
 use crate::exchange::{Exchange, RequestTarget};
+use crate::headers::{self, append, header};
 use crate::limits::Limits;
 use crate::observer::Observer;
 use crate::redirect::Redirect;
@@ -80,7 +81,7 @@ impl RequestBuilder {
         let of_url = builder.exchange.request.headers_mut().remove(AUTHORIZATION);
         *builder.exchange.request.headers_mut() = parts.headers;
         if let Some(value) = of_url {
-            builder.exchange.request.headers_mut().entry(AUTHORIZATION).or_insert(value);
+            builder = builder.or_header(AUTHORIZATION, value);
         }
         // The version of an `http::Request` is 1.1 unless set: only another one is a wish.
         if parts.version != Version::default() {
@@ -117,16 +118,25 @@ impl RequestBuilder {
         HeaderValue: TryFrom<V>,
         <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
     {
-        match header(name, value).and_then(|(name, value)| self.append(name, value)) {
-            Ok(()) => self,
-            Err(mistake) => self.mistaken(mistake),
-        }
+        let own = self.exchange.request.headers_mut();
+        let added = header(name, value).and_then(|(name, value)| append(own, name, value));
+        self.unless_mistaken(added)
     }
 
     /// Sets header fields: those of the same names are replaced.
     pub fn headers(mut self, headers: HeaderMap) -> Self {
-        self.exchange.request.headers_mut().extend(headers);
-        self
+        let own = self.exchange.request.headers_mut();
+        let mut last = None;
+        let set = headers.into_iter().try_for_each(|(name, value)| match (name, &last) {
+            (Some(name), _) => {
+                last = Some(name.clone());
+                headers::set(own, name, value)
+            }
+            // A field's further values come without its name.
+            (None, Some(name)) => append(own, name.clone(), value),
+            (None, None) => Ok(()),
+        });
+        self.unless_mistaken(set)
     }
 
     /// The body: text, bytes, `()`, or a [`Body`], which may be a stream.
@@ -159,9 +169,6 @@ impl RequestBuilder {
 
     /// Basic credentials (RFC 7617), in UTF-8. Never follow a redirect to another origin. A user name with a colon cannot be sent.
     pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
-        if user.as_ref().contains(':') {
-            return self.mistaken(Error::invalid("basic_auth: a user name has no colon (RFC 7617 §2)"));
-        }
         self.basic(user.as_ref().as_bytes(), password.as_ref().as_bytes())
     }
 
@@ -223,13 +230,21 @@ impl RequestBuilder {
         }
     }
 
-    fn typed_body(mut self, content_type: &'static str, body: impl Into<Body>) -> Self {
-        let headers = self.exchange.request.headers_mut();
-        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
-        self.body(body)
+    fn typed_body(self, content_type: &'static str, body: impl Into<Body>) -> Self {
+        self.or_header(CONTENT_TYPE, HeaderValue::from_static(content_type)).body(body)
+    }
+
+    /// A header field, unless the user has set it.
+    fn or_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        let own = self.exchange.request.headers_mut();
+        let added = if own.contains_key(&name) { Ok(()) } else { append(own, name, value) };
+        self.unless_mistaken(added)
     }
 
     fn basic(self, user: &[u8], password: &[u8]) -> Self {
+        if user.contains(&b':') {
+            return self.mistaken(Error::invalid("Basic credentials: a user name has no colon (RFC 7617 §2)"));
+        }
         let token = BASE64.encode([user, b":", password].concat());
         self.authorization("Basic", &token)
     }
@@ -238,16 +253,18 @@ impl RequestBuilder {
         match HeaderValue::try_from(format!("{scheme} {token}")) {
             Ok(mut value) => {
                 value.set_sensitive(true);
-                self.exchange.request.headers_mut().insert(AUTHORIZATION, value);
-                self
+                let set = headers::set(self.exchange.request.headers_mut(), AUTHORIZATION, value);
+                self.unless_mistaken(set)
             }
             Err(_) => self.mistaken(Error::invalid(format!("the {scheme} token has characters that no header may have"))),
         }
     }
 
-    fn append(&mut self, name: HeaderName, value: HeaderValue) -> Result<()> {
-        let appended = self.exchange.request.headers_mut().try_append(name, value);
-        appended.map(drop).map_err(|error| Error::invalid(error.to_string()))
+    fn unless_mistaken(self, outcome: Result<()>) -> Self {
+        match outcome {
+            Ok(()) => self,
+            Err(mistake) => self.mistaken(mistake),
+        }
     }
 
     fn mistaken(mut self, mistake: Error) -> Self {

@@ -1,5 +1,6 @@
 //! A response: its head at once, its body at the reader's pace. Dropping it cancels what is left.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,10 +11,12 @@ use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 use crate::body::Body;
 use crate::connection::ConnectionInfo;
 use crate::error::{Error, ErrorKind, Result, Sent};
+use crate::headers::Names;
 use crate::limits::Limits;
 use crate::observer::Phase;
 use crate::redirect::{Hop, RedirectHistory};
 use crate::upgrade::{OnUpgrade, Upgraded};
+use crate::url;
 
 /// The answer to a call.
 ///
@@ -28,7 +31,6 @@ use crate::upgrade::{OnUpgrade, Upgraded};
 /// }
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct Response {
     inner: http::Response<Body>,
     url: Uri,
@@ -244,7 +246,6 @@ fn charset(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The chunks of a body; see [`Response::bytes_stream`].
-#[derive(Debug)]
 pub struct BytesStream {
     body: Body,
     url: Uri,
@@ -264,6 +265,25 @@ impl Stream for BytesStream {
                 Some(Err(error)) => Some(Err(error.or_uri(&self.url))),
             });
         }
+    }
+}
+
+impl fmt::Debug for Response {
+    /// The names of the header fields without their values, and the URL without its query: either may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status())
+            .field("version", &self.version())
+            .field("url", &format_args!("{}", url::display(&self.url)))
+            .field("headers", &Names(self.headers()))
+            .field("body", self.inner.body())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for BytesStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BytesStream({:?} of {})", self.body, url::display(&self.url))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The bridge to [tower](https://docs.rs/tower): a client is a `Service`, and a `Layer` is a plugin.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -10,7 +11,7 @@ use tower_service::Service;
 use crate::body::Body;
 use crate::client::HttpClient;
 use crate::engine::BoxFuture;
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, ErrorKind, Result, Sent};
 use crate::exchange::Exchange;
 use crate::plugin::{Next, Plugin, Stage};
 
@@ -52,6 +53,12 @@ impl<S> LayerPlugin<S> {
     }
 }
 
+impl<S> fmt::Debug for LayerPlugin<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerPlugin").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
 impl<S, B> Plugin for LayerPlugin<S>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
@@ -72,18 +79,23 @@ where
                 next,
                 settings: Arc::new(exchange),
             });
-            std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
-            let response = service.call(request).await.map_err(failed)?;
+            std::future::poll_fn(|cx| service.poll_ready(cx))
+                .await
+                .map_err(|error| failed(error, Sent::Nothing))?;
+            let response = service.call(request).await.map_err(|error| failed(error, Sent::Maybe))?;
             Ok(response.map(Body::from_http_body))
         })
     }
 }
 
 /// An error of ours passes through; any other is the layer's.
-fn failed(error: impl Into<BoxError>) -> Error {
+fn failed(error: impl Into<BoxError>, sent: Sent) -> Error {
     match error.into().downcast::<Error>() {
         Ok(ours) => *ours,
-        Err(other) => Error::new(ErrorKind::Engine, format!("a tower layer failed: {other}")).with_source(other),
+        Err(other) => {
+            let error = Error::new(ErrorKind::Engine, format!("a tower layer failed: {other}"));
+            error.with_sent(sent).with_source(other)
+        }
     }
 }
 

@@ -104,11 +104,11 @@ fn admit(mut url: Url) -> Result<Door> {
     let fragment = url.fragment().map_or(0, |fragment| fragment.len() + 1);
     let mut text = String::from(url);
     text.truncate(text.len() - fragment);
-    let shown = text.len().min(200);
+    let len = text.len();
     match Uri::from_maybe_shared(bytes::Bytes::from(text)) {
         Ok(uri) => Ok(Door { uri, userinfo }),
         // The WHATWG parser lets a few characters pass in a host that RFC 3986 does not: they cannot go into a request.
-        Err(error) => Err(Error::invalid(format!("the URL cannot be sent: {error} (in its {shown} bytes)")).with_source(error)),
+        Err(error) => Err(Error::invalid(format!("the URL cannot be sent: {error} (it has {len} bytes)")).with_source(error)),
     }
 }
 
@@ -172,13 +172,27 @@ struct Redacted<'a>(&'a str);
 
 impl fmt::Display for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.split(['?', '#']).next().unwrap_or("");
-        let (scheme, rest) = text.split_once("//").map_or(("", text), |(scheme, rest)| (scheme, rest));
-        let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
-        let slashes = if text.contains("//") { "//" } else { "" };
-        let (mask, host) = authority.rsplit_once('@').map_or(("", authority), |(_, host)| ("***@", host));
-        let shown: String = format!("{scheme}{slashes}{mask}{host}{path}").chars().take(200).collect();
+        let (scheme, rest) = self.0.split_at(scheme_len(self.0));
+        // Not only in the authority: that ends at the first `/`, `?` or `#`, also where it stands unencoded in a password.
+        let (mask, rest) = match rest.rsplit_once('@') {
+            None => ("", rest),
+            Some((userinfo, _)) if userinfo.contains(['?', '#']) => ("***", ""),
+            Some((_, rest)) => ("***@", rest),
+        };
+        let rest = rest.split(['?', '#']).next().unwrap_or("");
+        let shown: String = format!("{scheme}{mask}{rest}").chars().take(200).collect();
         write!(f, "{}", shown.escape_debug())
+    }
+}
+
+/// The scheme and its slashes, of any number and kind, as the WHATWG parser takes them. `user:password@host` has none.
+fn scheme_len(text: &str) -> usize {
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    match text.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with(['/', '\\']) => {
+            text.len() - rest.trim_start_matches(['/', '\\']).len()
+        }
+        _ => 0,
     }
 }
 
@@ -234,6 +248,21 @@ mod tests {
         refused("ftp://u:secret@h/", "unsupported scheme \"ftp\" in \"ftp://***@h/\": use http or https");
         refused("http://u:secret@h:99999/", "invalid URL \"http://***@h:99999/\": invalid port number");
         refused("http://", "invalid URL \"http://\": empty host");
+        // A password with a delimiter in it ends the authority: what looks like host and path, or query, is the rest of the secret.
+        for typo in [
+            "http://u:sec/ret@h/",
+            "http://u:sec?ret@h/",
+            "http://u:sec#ret@h/",
+            "http:/u:secret@h:99999/",
+            "http:///u:secret@h:99999/",
+            r"http:\\u:secret@h:99999/",
+            "http:u:secret@h:99999/",
+            "ftp:/u:secret@h/",
+            "u:sec//ret@h",
+        ] {
+            let error = parse(typo).unwrap_err().to_string();
+            assert!(!error.contains("sec") && !error.contains("ret@"), "{typo}: {error}");
+        }
     }
 
     #[test]

@@ -126,3 +126,37 @@ fn a_closure_observes() {
     mock.run(request.send()).unwrap();
     assert_eq!(*heads.lock().unwrap(), 1);
 }
+
+/// What observers and plugins print while they are written, and after.
+#[test]
+fn debug_keeps_secrets() {
+    let (mock, printed) = (Mock::new(), Log::default());
+    let mut headers = HeaderMap::new();
+    headers.insert("link", "</style.css?secret>".parse().unwrap());
+    mock.enqueue(Reply::redirect(302, "/next?code=secret").informational(103, headers));
+    mock.enqueue(Reply::refused());
+    let (events, exchanges) = (printed.clone(), printed.clone());
+    let watch = client_core::plugin_fn(client_core::Stage::Exchange, move |exchange, next: client_core::Next| {
+        exchanges.0.lock().unwrap().push(format!("{exchange:?}"));
+        async move { next.run(exchange).await }
+    });
+    let http = HttpClient::builder(mock.clone())
+        .install(watch)
+        .observer(move |event: &Event<'_>| events.0.lock().unwrap().push(format!("{event:?}")))
+        .build()
+        .unwrap();
+    let request = http.get("http://me:secret@h.example/path?token=secret").header("x-key", "secret");
+    mock.run(request.send()).unwrap_err();
+    let printed = printed.take().join("\n");
+    assert!(!printed.contains("secret"), "{printed}");
+    for part in [
+        "CallStarted { method: GET, uri: http://h.example/path }",
+        "PhaseStarted(Resolve)",
+        "Informational { status: 103, headers: [\"link\"] }",
+        "Redirected { status: 302, to: http://h.example/next }",
+        "Failed(Error { kind: Connect",
+        "headers: [\"authorization\", \"x-key\"]",
+    ] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Redirects end to end: what the second server sees, and what it never sees.
 
+use std::time::Duration;
+
 use client_core::{
     Body, Capability, Engine, ErrorKind, HeaderMap, HeaderValue, HttpClient, Redirect, RequestTarget, Response, Result, Sent,
 };
@@ -247,7 +249,7 @@ fn settings_travel_along_but_the_target_does_not() {
     #[derive(Clone, PartialEq, Debug)]
     struct Setting(u8);
     let (requests, _) = call([Reply::redirect(307, "/1"), Reply::new()], plain, |http| {
-        let second = std::time::Duration::from_secs(1);
+        let second = Duration::from_secs(1);
         let request = http.options("http://a.example/0").target(RequestTarget::Asterisk).extension(Setting(7));
         request.version(http::Version::HTTP_2).timeout(|t| t.socket(second).request(second))
     });
@@ -266,4 +268,24 @@ fn a_redirect_to_what_the_engine_lacks_is_refused_before_it_gets_there() {
     assert_eq!((error.kind(), error.capability()), (ErrorKind::Unsupported, Some(Capability::Tls)));
     assert_eq!(error.uri().unwrap(), "https://a.example/1");
     assert_eq!(urls(&mock.requests()), ["http://a.example/0"]);
+}
+
+/// The order was placed, and only then was nobody home: to repeat it would place it twice.
+#[test]
+fn a_failure_after_a_redirect_was_answered_before() {
+    let order = |http: HttpClient| http.post("http://a.example/0").body("order").timeout(|t| t.request(Duration::from_secs(1)));
+    for lost in [Reply::refused(), Reply::new().connect_delay(Duration::from_secs(2))] {
+        let (requests, answer) = call([Reply::redirect(303, "http://b.example/"), lost], plain, order);
+        assert_eq!(answer.unwrap_err().sent(), Sent::Answered);
+        assert_eq!(requests[0].text(), "order");
+    }
+}
+
+/// RFC 9110 §9.3.6: the tunnel is to the authority that was asked for, or there is none.
+#[test]
+fn a_tunnel_is_not_redirected() {
+    let connect = |http: HttpClient| http.request("CONNECT", "http://a.example/");
+    let (requests, answer) = call([Reply::redirect(307, "http://b.example/")], plain, connect);
+    assert_eq!(answer.unwrap().status(), 307);
+    assert_eq!(requests.len(), 1);
 }

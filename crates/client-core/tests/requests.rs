@@ -47,7 +47,7 @@ fn methods() {
 #[test]
 fn every_mistake_surfaces_at_send() {
     type Mistake = fn(&HttpClient) -> RequestBuilder;
-    let cases: [(Mistake, &str); 20] = [
+    let cases: [(Mistake, &str); 21] = [
         (|http| http.request("NO SPACE", URL), "method: invalid HTTP method"),
         (|http| http.request("", URL), "method: invalid HTTP method"),
         (|http| http.get("/path"), "an absolute URL is needed"),
@@ -64,6 +64,8 @@ fn every_mistake_surfaces_at_send() {
             "value of header x-a: failed to parse header value (control",
         ),
         (|http| http.get(URL).basic_auth("a:b", "c"), "a user name has no colon"),
+        // What ends up as user "a" with the password "b:c".
+        (|http| http.get("http://a%3Ab:c@h.example/"), "a user name has no colon"),
         (|http| http.get(URL).bearer_auth("a\nb"), "the Bearer token has characters that no header may have"),
         (|http| http.get(URL).query([("a", "x".repeat(70_000))]), "query: "),
         (
@@ -104,6 +106,43 @@ fn more_headers_than_there_can_be() {
     let request = (0..40_000).fold(request, |request, n| request.header(format!("x-{n}"), "1"));
     assert_eq!(mock.run(request.send()).unwrap_err().kind(), ErrorKind::InvalidRequest);
     assert!(mock.requests().is_empty());
+}
+
+/// A map holds 24,576 names and panics at the next one, unless asked politely; whoever fills it is told.
+#[test]
+fn no_way_to_add_a_header_panics() {
+    type Add = fn(RequestBuilder) -> RequestBuilder;
+    let full = full();
+    let adds: [Add; 4] = [
+        |request| request.headers(HeaderMap::from_iter([("x-more".parse().unwrap(), HeaderValue::from_static("1"))])),
+        |request| request.basic_auth("user", "password"),
+        |request| request.bearer_auth("token"),
+        |request| request.form([("a", "b")]),
+    ];
+    let mock = Mock::with(|_| Reply::new());
+    let http = HttpClient::new(mock.clone());
+    for add in adds {
+        let request = add(http.get(URL).headers(full.clone()));
+        assert_eq!(mock.run(request.send()).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    }
+    // By the URL of a request made elsewhere.
+    let mut request = http::Request::get("http://user:password@h.example/").body(()).unwrap();
+    *request.headers_mut() = full.clone();
+    assert_eq!(mock.run(http.execute(request)).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    // By default.
+    let http = HttpClient::builder(mock.clone()).default_header("x-more", "1").build().unwrap();
+    assert_eq!(mock.run(http.get(URL).headers(full).send()).unwrap_err().kind(), ErrorKind::InvalidRequest);
+    let builder = (0..40_000).fold(HttpClient::builder(mock.clone()), |b, n| b.default_header(format!("x-{n}"), "1"));
+    assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::InvalidRequest);
+    assert!(mock.requests().is_empty());
+}
+
+/// As many headers as there can be.
+fn full() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut names = (0..).map(|n| format!("x-{n}").parse::<http::HeaderName>().unwrap());
+    while headers.try_insert(names.next().unwrap(), HeaderValue::from_static("1")).is_ok() {}
+    headers
 }
 
 #[test]

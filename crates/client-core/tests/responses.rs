@@ -233,6 +233,33 @@ fn futures_may_be_spawned() {
     let http = HttpClient::new(Mock::new());
     is_send(http.get(URL).send());
     is_send(async { http.get(URL).send().await?.error_for_status()?.text().await });
+    is_send(http.execute(http::Request::new(())));
     is_sync::<Response>();
     is_sync::<HttpClient>();
+    // What a caller may keep in a struct of its own.
+    fn is_both<T: Send + Sync + std::fmt::Debug>() {}
+    is_both::<client_core::RequestBuilder>();
+    is_both::<client_core::HttpClientBuilder>();
+    is_both::<client_core::BytesStream>();
+    is_both::<client_core::Error>();
+    is_both::<client_core::Exchange>();
+    is_both::<client_core::Next>();
+    is_both::<client_core::OnUpgrade>();
+}
+
+/// A response is printed into many a log.
+#[test]
+fn debug_keeps_secrets() {
+    let mock = Mock::new();
+    mock.enqueue(Reply::redirect(302, "/next?code=secret"));
+    mock.enqueue(Reply::text("secret").header("set-cookie", "id=secret").header("x-token", "secret"));
+    let call = HttpClient::new(mock.clone()).get("http://me:secret@h.example/path?token=secret").send();
+    let response = mock.run(call).unwrap();
+    let printed = format!("{response:?} {:?} {:?}", response.redirects(), response.extensions());
+    assert!(!printed.contains("secret"), "{printed}");
+    for part in ["200", "http://h.example/next", "set-cookie", "x-token"] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    let printed = format!("{:?}", response.bytes_stream());
+    assert!(!printed.contains("secret"), "{printed}");
 }

@@ -194,7 +194,12 @@ fn one_limit_for_all_hops_of_a_redirect() {
             assert_eq!(passed, sum.min(limit));
             match suffices {
                 true => assert_eq!(answer.unwrap(), "here"),
-                false => assert_struck(&answer.unwrap_err(), TimeoutKind::Request, limit, Phase::Head),
+                false => {
+                    let error = answer.unwrap_err();
+                    assert_eq!((error.phase(), error.elapsed().unwrap().limit), (Some(Phase::Head), limit));
+                    // Once a hop was answered, the call was.
+                    assert_eq!(error.sent(), if passed > hops[0] { Sent::Answered } else { Sent::Maybe });
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use client_core::tower::LayerPlugin;
-use client_core::{Body, Bytes, Error, ErrorKind, HttpClient, Plugin, Stage};
+use client_core::{Body, Bytes, Error, ErrorKind, HttpClient, Plugin, Sent, Stage};
 use client_mock::{Mock, Reply};
 use http::{Request, Response};
 use tower::limit::ConcurrencyLimitLayer;
@@ -157,6 +157,8 @@ fn errors_pass_through_a_layer_as_they_are() {
     let error = mock.run(http.get(URL).send()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Engine);
     assert_eq!(error.to_string(), format!("a tower layer failed: overloaded for {URL}"));
+    // Whether it let the request pass before it failed, nobody knows.
+    assert_eq!(error.sent(), Sent::Maybe);
 
     let forgetful = faulty(|request| {
         request.extensions_mut().clear();

@@ -4,7 +4,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -26,8 +26,6 @@ struct Shared {
     began: Instant,
     read: Counter,
     written: Counter,
-    /// The first byte that was read was an `H`.
-    began_with_h: AtomicBool,
 }
 
 /// Bytes in one direction, and when the last of them passed, in nanoseconds since the beginning.
@@ -55,7 +53,6 @@ impl Monitored {
             began: Instant::now(),
             read: Counter::default(),
             written: Counter::default(),
-            began_with_h: AtomicBool::new(false),
         }))
     }
 
@@ -76,11 +73,6 @@ impl Monitored {
     /// When a byte last came.
     pub fn last_read(&self) -> Instant {
         self.at(self.0.read.last.load(Ordering::Relaxed))
-    }
-
-    /// Whether the peer began with the letter of `HTTP/1.1`, which no frame of HTTP/2 that may come first begins with.
-    pub fn began_with_h(&self) -> bool {
-        self.0.began_with_h.load(Ordering::Relaxed)
     }
 
     /// As [`Stream::is_stale`]; true once closed. The one that drives it has to be woken before it can wait for bytes again: whoever uses
@@ -121,12 +113,9 @@ impl AsyncRead for Monitored {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(self.with(|stream| stream.poll_read(cx, buf)))?;
-        let new = &buf.filled()[before..];
-        if let Some(first) = new.first() {
-            if self.0.read.bytes.load(Ordering::Relaxed) == 0 {
-                self.0.began_with_h.store(*first == b'H', Ordering::Relaxed);
-            }
-            self.count(&self.0.read, new.len());
+        let new = buf.filled().len() - before;
+        if new > 0 {
+            self.count(&self.0.read, new);
         }
         Poll::Ready(Ok(()))
     }
@@ -174,7 +163,6 @@ mod tests {
         assert_eq!(driven.read(&mut buf).await.unwrap(), 4);
         driven.write_all(b"ab").await.unwrap();
         assert_eq!(watched.traffic(), Traffic { read: 4, written: 2 });
-        assert!(watched.began_with_h());
         assert!(watched.last_moved() >= watched.last_read());
         watched.close();
         assert!(watched.is_stale(true));

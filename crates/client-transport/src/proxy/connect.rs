@@ -155,10 +155,15 @@ async fn read_body(stream: &mut (impl AsyncRead + Unpin), mut received: Vec<u8>,
 fn redact(body: &[u8], authorization: Option<&HeaderValue>) -> String {
     let text = String::from_utf8_lossy(body);
     let secret = authorization.and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Basic "));
-    match secret {
-        Some(secret) => text.replace(secret, "***").trim().to_owned(),
-        None => text.trim().to_owned(),
+    let Some(secret) = secret else {
+        return text.trim().to_owned();
+    };
+    let mut text = text.replace(secret, "***");
+    // The body may have been cut off in the middle of them.
+    if let Some(cut) = (1..secret.len()).rev().find(|&length| text.ends_with(&secret[..length])) {
+        text.truncate(text.len() - cut);
     }
+    text.trim().to_owned()
 }
 
 impl Stream {
@@ -292,5 +297,9 @@ mod tests {
         let Err(Failure::Refused(refusal)) = outcome else { panic!() };
         assert!(refusal.body.starts_with("Basic *** xxx"), "{}", refusal.body);
         assert!(refusal.body.len() <= BODY_BYTES);
+        let cut = format!("HTTP/1.1 403 No\r\nContent-Length: 600\r\n\r\n{} Basic c2VjcmV0", "x".repeat(BODY_BYTES - 13));
+        let (_, outcome) = run(&[cut.as_bytes()], Some("Basic c2VjcmV0")).await;
+        let Err(Failure::Refused(refusal)) = outcome else { panic!() };
+        assert!(refusal.body.ends_with("x Basic"), "{}", refusal.body);
     }
 }

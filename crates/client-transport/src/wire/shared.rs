@@ -201,6 +201,9 @@ impl<P: Protocol> Lease<P> {
     }
 }
 
+/// Nothing in it is ever pinned.
+impl<P: Protocol> Unpin for Lease<P> {}
+
 impl<P: Protocol> Drop for Lease<P> {
     fn drop(&mut self) {
         self.give_back(self.fallback);
