@@ -4,9 +4,13 @@ use client::{AnyEngine, ErrorKind, HttpClient, Redirect};
 use wiremock::matchers::{basic_auth, body_json, body_string, header, header_exists, method, path, query_param};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-/// Every engine that is built in.
+/// The engines that speak HTTP/1.1 and send just what they are given.
 fn engines() -> Vec<AnyEngine> {
-    vec![client::cio::Cio::new().into()]
+    vec![
+        client::hyper::Hyper::new().into(),
+        client::cio::Cio::new().into(),
+        client::ureq::Ureq::new().into(),
+    ]
 }
 
 #[tokio::test]

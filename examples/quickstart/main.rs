@@ -12,7 +12,13 @@ use serde_json::{Value, json};
 
 /// Every engine that is built in.
 fn engines() -> Vec<AnyEngine> {
-    vec![client::cio::Cio::new().into()]
+    vec![
+        client::hyper::Hyper::new().into(),
+        client::cio::Cio::new().into(),
+        client::h2::H2::new().into(),
+        client::reqwest::Reqwest::new().into(),
+        client::ureq::Ureq::new().into(),
+    ]
 }
 
 #[tokio::main]

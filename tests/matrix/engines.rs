@@ -5,6 +5,14 @@ use client_core::Capabilities;
 
 #[path = "../../crates/client-cio/tests/conformance.rs"]
 mod cio;
+#[path = "../../crates/client-h2/tests/conformance.rs"]
+mod h2;
+#[path = "../../crates/client-hyper/tests/conformance.rs"]
+mod hyper;
+#[path = "../../crates/client-reqwest/tests/conformance.rs"]
+mod reqwest;
+#[path = "../../crates/client-ureq/tests/conformance.rs"]
+mod ureq;
 
 /// An engine, and how to run cases on it.
 pub(crate) struct EngineUnderTest {
@@ -24,7 +32,7 @@ pub(crate) fn all() -> Vec<EngineUnderTest> {
             }),+]
         };
     }
-    engines![cio]
+    engines![hyper, cio, h2, reqwest, ureq]
 }
 
 fn declared(subject: &impl Subject) -> Capabilities {

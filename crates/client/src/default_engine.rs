@@ -2,9 +2,20 @@
 
 use std::sync::OnceLock;
 
-// The first that is enabled, in this order.
-#[cfg(feature = "cio")]
+// The first that is enabled, in this order: hyper, cio, h2, reqwest, ureq.
+#[cfg(all(feature = "cio", not(feature = "hyper")))]
 use client_cio::Cio as Chosen;
+#[cfg(all(feature = "h2", not(any(feature = "hyper", feature = "cio"))))]
+use client_h2::H2 as Chosen;
+#[cfg(feature = "hyper")]
+use client_hyper::Hyper as Chosen;
+#[cfg(all(feature = "reqwest", not(any(feature = "hyper", feature = "cio", feature = "h2"))))]
+use client_reqwest::Reqwest as Chosen;
+#[cfg(all(
+    feature = "ureq",
+    not(any(feature = "hyper", feature = "cio", feature = "h2", feature = "reqwest"))
+))]
+use client_ureq::Ureq as Chosen;
 
 use client_core::{AnyEngine, HttpClient, HttpClientBuilder, IntoUrl, RequestBuilder};
 

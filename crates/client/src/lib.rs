@@ -31,13 +31,33 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "cio")]
+#[cfg(any(feature = "hyper", feature = "cio", feature = "h2", feature = "reqwest", feature = "ureq"))]
 mod default_engine;
 
 pub use client_core::*;
 
-#[cfg(feature = "cio")]
+#[cfg(any(feature = "hyper", feature = "cio", feature = "h2", feature = "reqwest", feature = "ureq"))]
 pub use self::default_engine::{builder, default_engine, get, new};
+
+/// HTTP/1.1 and HTTP/2, by hyper: `client-hyper`. The default.
+#[cfg(feature = "hyper")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
+pub use client_hyper as hyper;
+
+/// HTTP/2 only: `client-h2`.
+#[cfg(feature = "h2")]
+#[cfg_attr(docsrs, doc(cfg(feature = "h2")))]
+pub use client_h2 as h2;
+
+/// reqwest behind the contract: `client-reqwest`.
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub use client_reqwest as reqwest;
+
+/// A blocking client on a thread pool, without any runtime: `client-ureq`.
+#[cfg(feature = "ureq")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ureq")))]
+pub use client_ureq as ureq;
 
 /// Our own HTTP/1.1 engine: `client-cio`.
 #[cfg(feature = "cio")]

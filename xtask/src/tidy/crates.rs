@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("client-conformance", &["client-core"]),
     ("client-mock", &["client-core"]),
     ("client-cio", &["client-core", "client-transport"]),
-    ("client-hyper", &["client-core", "client-transport"]),
+    ("client-hyper", &["client-core", "client-h2", "client-transport"]),
     ("client-h2", &["client-core", "client-transport"]),
     ("client-reqwest", &["client-core"]),
     ("client-curl", &["client-core"]),

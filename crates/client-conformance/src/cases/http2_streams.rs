@@ -197,7 +197,7 @@ async fn reset_frees(ctx: Ctx) -> Outcome {
     peer.brings("/known", "ok").await?;
     let connection = peer.connection();
     let hangs = peer.get("/hangs").send();
-    peer.cut(async { drop(hangs.await) }, async { drop(connection.until(1, |_| true).await) }).await?;
+    peer.cut(hangs, connection.until(1, |_| true)).await?;
     ctx.wait("the stream is reset", connection.reset(1)).await;
     peer.brings("/then", "ok").await
 }
@@ -345,7 +345,7 @@ async fn cancel_before_head(ctx: Ctx) -> Outcome {
     let peer = Peer::after(&ctx, Script::new().head().reset_by_client())?;
     let connection = peer.connection();
     let call = peer.get("/first").send();
-    peer.cut(async { drop(call.await) }, async { drop(connection.until(0, |_| true).await) }).await?;
+    peer.cut(call, connection.until(0, |_| true)).await?;
     is_cancelled(&peer).await
 }
 
@@ -373,10 +373,7 @@ async fn cancel_in_upload(ctx: Ctx) -> Outcome {
     let peer = Peer::after(&ctx, Script::new().head().reset_by_client())?;
     let connection = peer.connection();
     let call = peer.post("/first").body(endless("first")).send();
-    peer.cut(async { drop(call.await) }, async {
-        drop(connection.until(0, |request| request.body == b"first").await);
-    })
-    .await?;
+    peer.cut(call, connection.until(0, |request| request.body == b"first")).await?;
     is_cancelled(&peer).await
 }
 

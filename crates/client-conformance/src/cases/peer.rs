@@ -141,7 +141,7 @@ impl Peer {
     }
 
     /// Drives a call until an event, then drops it.
-    pub(super) async fn cut<T>(&self, call: impl Future<Output = T>, event: impl Future<Output = T>) -> Outcome {
+    pub(super) async fn cut(&self, call: impl Future, event: impl Future) -> Outcome {
         let event = self.ctx.wait("the call has come to where it is dropped", event);
         match future::select(Box::pin(call), Box::pin(event)).await {
             Either::Left(_) => Err(Stop::failed("the call is over before it could be dropped")),

@@ -1,0 +1,365 @@
+//! One exchange on one stream, on the caller's task: it sends its own body and reads its own response. The connection's task moves the frames.
+//!
+//! ```text
+//! head ─► (Expect: hold the body until 100, or 1 s) ─► send and listen at once ─► head ─┬─► no body: lease back at once
+//!                                                                                      ├─► Response { body: holds the lease }
+//!                                                                                      └─► CONNECT: the stream is the user's
+//! ```
+
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use client_core::{
+    Body, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, TimeoutKind, Trace, Upgraded,
+};
+use client_transport::pool::{CloseReason, Verdict};
+use client_transport::silence::{Silence, SocketTimeout};
+use client_transport::wire::{Lease, Protocol, effective};
+use h2::RecvStream;
+use h2::client::ResponseFuture;
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::Manner;
+use super::connection::{Call, Connection};
+use super::head::request_head;
+use super::limits::check_fields;
+use super::tunnel::Tunnel;
+use super::upload::{Progress, Upload};
+
+/// How long to wait for `100 Continue` before the body is sent all the same (RFC 9110 §10.1.1 asks for a bound; curl's is 1 s).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// Performs the exchange on the connection that was leased, and returns at the response's head.
+///
+/// # Errors
+/// As [`Protocol::exchange`].
+pub async fn exchange<P: Protocol>(
+    mut lease: Lease<P>,
+    connection: Connection,
+    exchange: &mut Exchange,
+    manner: &Manner,
+) -> Result<Response<Body>> {
+    lease.spare_connection();
+    let mut head = request_head(exchange)?;
+    if let Some(customize) = &manner.customize_request {
+        customize(&mut head);
+        *head.version_mut() = Version::HTTP_2;
+    }
+    exchange.trace.enter(Phase::Send);
+
+    let is_connect = *head.method() == Method::CONNECT;
+    let has_body = !exchange.request.body().is_end_stream();
+    let sent = connection.sender().send_request(head, !has_body && !is_connect);
+    let (response, stream) = sent.map_err(|error| unsent(&connection, error))?;
+    let upload = if has_body { Upload::held(stream) } else { Upload::nothing(stream) };
+    let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
+    let mut transfer = Transfer {
+        call: connection.count_call(),
+        connection,
+        upload,
+        silence: Silence::new(limit),
+        limit,
+        trace: exchange.trace.clone(),
+        limits: exchange.limits,
+        phase: Phase::Send,
+        closes: says_close(exchange.request.headers()),
+        lease,
+    };
+    let mut body = has_body.then(|| mem::take(exchange.request.body_mut()));
+    if !exchange.request.headers().contains_key(EXPECT)
+        && let Some(body) = body.take()
+    {
+        transfer.upload.begin(body);
+    }
+    let answer = transfer.answer(response, &mut body).await;
+    match answer {
+        // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
+        Ok(response) => transfer.respond(response, &exchange.request),
+        Err(error) => {
+            *exchange.request.body_mut() = body.unwrap_or_default();
+            Err(transfer.failed(error))
+        }
+    }
+}
+
+/// The stream could not even begin.
+fn unsent(connection: &Connection, error: h2::Error) -> Error {
+    let is_go_away = error.is_go_away();
+    let failed = connection.failed(error).with_phase(Phase::Send).with_sent(Sent::Nothing);
+    if !is_go_away || failed.kind() == ErrorKind::Closed {
+        return failed;
+    }
+    // What the server got wrong was wrong before this request, and is not its error.
+    Error::new(ErrorKind::Closed, "the connection was closed before the request was sent")
+        .with_phase(Phase::Send)
+        .with_source(failed)
+}
+
+/// An exchange in progress. Dropping it resets the stream.
+struct Transfer<P: Protocol> {
+    upload: Upload,
+    silence: Silence,
+    limit: SocketTimeout,
+    trace: Trace,
+    limits: Limits,
+    phase: Phase,
+    /// The request said `Connection: close`: which HTTP/2 cannot say, but do.
+    closes: bool,
+    connection: Connection,
+    call: Call,
+    /// The last to go: when the stream has been given up.
+    lease: Lease<P>,
+}
+
+impl<P: Protocol> Transfer<P> {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.trace.enter(phase);
+    }
+
+    /// The response. Meanwhile sends, tells of informational responses, and lets a `held` body go in time.
+    async fn answer(&mut self, mut response: ResponseFuture, held: &mut Option<Body>) -> Result<Response<RecvStream>> {
+        let mut patience: Option<Pin<Box<Sleep>>> = held.is_some().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
+        let mut heads = 0;
+        poll_fn(|cx| {
+            // The response may be asked for only when there is nothing before it: it would be lost.
+            while let Poll::Ready(before) = response.poll_informational(cx) {
+                let Some(head) = before else {
+                    let answer = std::task::ready!(Pin::new(&mut response).poll(cx));
+                    return Poll::Ready(answer.map_err(|error| self.broken(error)));
+                };
+                heads += 1;
+                self.silence.broken();
+                let head = head.map_err(|error| self.broken(error))?;
+                self.inform(&head, heads)?;
+                if head.status() == StatusCode::CONTINUE {
+                    patience = None;
+                    self.begin(held);
+                }
+            }
+            if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+                patience = None;
+                self.begin(held);
+            }
+            match self.send(cx)? {
+                true => self.silence.poll(self.phase, cx).map(Err),
+                false => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn begin(&mut self, held: &mut Option<Body>) {
+        if let Some(body) = held.take() {
+            self.upload.begin(body);
+        }
+    }
+
+    fn inform(&mut self, head: &Response<()>, heads: usize) -> Result<()> {
+        let limit = self.limits.max_informational();
+        if heads > limit {
+            let message = format!("more than {limit} informational responses; raise Limits::informational if that is right");
+            return Err(answered(Error::new(ErrorKind::TooLarge, message), self.phase));
+        }
+        check_fields(head.headers(), &self.limits).map_err(|error| answered(error, self.phase))?;
+        self.trace.emit(&Event::Informational {
+            status: head.status(),
+            headers: head.headers(),
+        });
+        Ok(())
+    }
+
+    /// Sends what can be sent now. Whether we wait for the peer, and not for our own producer.
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<bool> {
+        let mut moved = false;
+        let progress = self.upload.poll(&mut moved, cx)?;
+        if moved {
+            self.silence.broken();
+        }
+        if matches!(progress, Progress::Over) && self.phase == Phase::Send {
+            self.enter(Phase::Head);
+        }
+        let is_peers_turn = !matches!(progress, Progress::Producer);
+        if !is_peers_turn {
+            self.silence.broken();
+        }
+        Ok(is_peers_turn)
+    }
+
+    /// h2's error, by what is known of this exchange.
+    fn broken(&self, error: h2::Error) -> Error {
+        let failed = self.connection.failed(error).with_phase(self.phase);
+        match self.phase {
+            Phase::Body => failed.with_sent(Sent::Answered),
+            _ => failed,
+        }
+    }
+
+    /// The exchange has failed. A connection that has been silent altogether is not used again: nobody should wait for it once more.
+    fn failed(self, error: Error) -> Error {
+        let is_silent = self.limit.is_some_and(|limit| self.connection.stream().last_read().elapsed() >= limit);
+        if error.is_timeout() && is_silent {
+            self.close();
+        }
+        error
+    }
+
+    fn close(self) {
+        let Self { lease, .. } = self;
+        lease.finish(Verdict::Close(CloseReason::Failed));
+    }
+
+    /// The response; if it has no body, the lease ends here.
+    fn respond(mut self, answer: Response<RecvStream>, request: &Request<Body>) -> Result<Response<Body>> {
+        let (head, incoming) = answer.into_parts();
+        check_fields(&head.headers, &self.limits).map_err(|error| answered(error, Phase::Head))?;
+        self.silence.broken();
+        self.enter(Phase::Body);
+        self.trace.emit(&Event::ResponseHead {
+            status: head.status,
+            version: head.version,
+        });
+        let mut info = self.connection.info().clone();
+        info.reused = self.lease.is_reused();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = head.status;
+        *response.version_mut() = head.version;
+        response.extensions_mut().insert(info);
+        *response.headers_mut() = head.headers;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // RFC 9113 §8.6.
+            return Err(answered(Error::new(ErrorKind::Protocol, "a 101 response; HTTP/2 has none"), Phase::Head));
+        }
+        if *request.method() == Method::CONNECT && head.status.is_success() {
+            let tunnel = Tunnel::new(self.upload.into_stream(), incoming, self.call, self.lease);
+            response.extensions_mut().insert(OnUpgrade::new(Upgraded::new(tunnel)));
+            return Ok(response);
+        }
+        let is_head = *request.method() == Method::HEAD;
+        let length = response.headers().get(http::header::CONTENT_LENGTH).filter(|_| !is_head);
+        let remaining = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        match incoming.is_end_stream() {
+            true => self.finish(),
+            false => {
+                *response.body_mut() = Body::wrap(ResponseBody {
+                    incoming,
+                    remaining,
+                    transfer: Some(self),
+                });
+            }
+        }
+        Ok(response)
+    }
+
+    /// The response is complete. If the request is not, its stream is reset: nobody reads it any more (RFC 9113 §8.1).
+    fn finish(self) {
+        let Self { lease, closes, .. } = self;
+        lease.finish(match closes {
+            true => Verdict::Close(CloseReason::NotReusable),
+            false => Verdict::Reuse { keep_alive: None },
+        });
+    }
+}
+
+fn answered(error: Error, phase: Phase) -> Error {
+    error.with_phase(phase).with_sent(Sent::Answered)
+}
+
+fn says_close(fields: &HeaderMap) -> bool {
+    let values = fields.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
+}
+
+/// A response's body, holding its stream until its end.
+struct ResponseBody<P: Protocol> {
+    incoming: RecvStream,
+    /// What is to come, where the head has said so. h2 holds the server to it.
+    remaining: Option<u64>,
+    /// `None` once the stream has been given back.
+    transfer: Option<Transfer<P>>,
+}
+
+impl<P: Protocol> ResponseBody<P> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        let Some(transfer) = &mut self.transfer else {
+            return Poll::Ready(None);
+        };
+        let is_peers_turn = match transfer.send(cx) {
+            Ok(is_peers_turn) => is_peers_turn,
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        };
+        // A frame without data is nothing to a reader.
+        let data = loop {
+            match self.incoming.poll_data(cx) {
+                Poll::Ready(Some(Ok(data))) if data.is_empty() => {}
+                data => break data,
+            }
+        };
+        let frame = match data {
+            Poll::Ready(Some(Ok(data))) => {
+                // It is the reader's now: there is room for as much again, on the stream and on the connection.
+                let released = self.incoming.flow_control().release_capacity(data.len());
+                released.map_err(|error| transfer.broken(error))?;
+                self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(data.len() as u64));
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Poll::Ready(None) => self.incoming.poll_trailers(cx).map(|trailers| match trailers {
+                Ok(trailers) => trailers.map(|trailers| {
+                    let checked = check_fields(&trailers, &transfer.limits);
+                    checked.map_err(|error| answered(error, Phase::Body)).map(|()| Frame::trailers(trailers))
+                }),
+                Err(error) => Some(Err(transfer.broken(error))),
+            }),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(transfer.broken(error)))),
+            Poll::Pending => Poll::Pending,
+        };
+        match frame {
+            Poll::Pending if is_peers_turn => transfer.silence.poll(Phase::Body, cx).map(|error| Some(Err(error))),
+            Poll::Pending => Poll::Pending,
+            frame => {
+                transfer.silence.broken();
+                frame
+            }
+        }
+    }
+}
+
+impl<P: Protocol> http_body::Body for ResponseBody<P> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        let frame = std::task::ready!(self.poll(cx));
+        let is_over = self.incoming.is_end_stream() || frame.is_none();
+        match (frame, self.transfer.take()) {
+            (Some(Err(error)), Some(transfer)) => Poll::Ready(Some(Err(transfer.failed(error)))),
+            (frame, Some(transfer)) if is_over => {
+                transfer.finish();
+                Poll::Ready(frame)
+            }
+            (frame, transfer) => {
+                self.transfer = transfer;
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.transfer.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.transfer, self.remaining) {
+            (None, _) => SizeHint::with_exact(0),
+            (Some(_), Some(remaining)) => SizeHint::with_exact(remaining),
+            (Some(_), None) => SizeHint::default(),
+        }
+    }
+}

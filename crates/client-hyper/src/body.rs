@@ -1,0 +1,104 @@
+//! A response's body: hyper's, with the lease of its connection, which it gives back at its end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use client_core::Error;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::driver::Transfer;
+
+/// A body in progress.
+pub(crate) struct ResponseBody {
+    incoming: Incoming,
+    /// `None` once the connection has been given back.
+    transfer: Option<Transfer>,
+}
+
+impl ResponseBody {
+    pub(crate) fn new(incoming: Incoming, transfer: Transfer) -> Self {
+        Self {
+            incoming,
+            transfer: Some(transfer),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(transfer) = &mut self.transfer else {
+            return Poll::Ready(None);
+        };
+        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Pending => match transfer.poll_silence(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(error) => Err(error),
+            },
+            Poll::Ready(None) => {
+                self.finish();
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(frame)) => frame.map_err(|error| transfer.classified(error)),
+        };
+        let frame = frame.and_then(|frame| {
+            transfer.heard();
+            frame.trailers_ref().map_or(Ok(()), |trailers| transfer.check_trailers(trailers))?;
+            Ok(frame)
+        });
+        match frame {
+            Ok(frame) => {
+                // The last piece of a known length: there is nothing to wait for.
+                if self.incoming.is_end_stream() {
+                    self.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Err(error) => {
+                // There is nothing more, and the connection is gone.
+                self.transfer = None;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(transfer) = self.transfer.take() {
+            transfer.finish();
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.poll(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.transfer.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.transfer {
+            Some(_) => self.incoming.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+/// How many pieces of an unwanted body are read to save its connection; what is larger is cheaper to abandon.
+const DISCARDED_PIECES: usize = 4;
+
+impl Drop for ResponseBody {
+    /// A body that is given up costs its connection, unless the rest of it is already here.
+    fn drop(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..DISCARDED_PIECES {
+            if self.transfer.is_none() || !matches!(self.poll(&mut cx), Poll::Ready(Some(Ok(_)))) {
+                return;
+            }
+        }
+    }
+}

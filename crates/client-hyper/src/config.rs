@@ -1,0 +1,336 @@
+//! What the user sets, with the words and defaults of Ktor's Apache engine, and what is wrong with it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client_core::{Error, ErrorKind, Exchange, Result};
+use client_h2::multiplexed::Manner;
+use client_transport::dial::Dialer;
+use client_transport::pool::PoolLimits;
+use client_transport::proxy::Proxies;
+use client_transport::route::{RouteOptions, Versions};
+use client_transport::router::Router;
+use client_transport::runtime::Dispatcher;
+use client_transport::timer::TokioTimer;
+use client_transport::tls::TlsSettings;
+use client_transport::wire::{Wire, WireConfig};
+use http::header::UPGRADE;
+use http::{Request, Version};
+use hyper::client::conn::http1;
+
+use crate::Hyper;
+use crate::connection::Negotiated;
+
+/// Configures a [`Hyper`]. Mistakes are told when a client is built.
+#[must_use]
+pub struct HyperBuilder {
+    version: VersionPolicy,
+    max_connections: usize,
+    max_connections_per_route: usize,
+    keep_alive: Duration,
+    connect_timeout: Option<Duration>,
+    connection_request_timeout: Option<Duration>,
+    dispatcher: Dispatcher,
+    route: RouteOptions,
+    proxies: Proxies,
+    dialer: Dialer,
+    manner: Manner,
+    customize_client: Option<Arc<CustomizeClient>>,
+}
+
+/// A change to hyper's and h2's settings of a connection.
+pub(crate) type CustomizeClient = dyn Fn(&mut Connections) + Send + Sync;
+
+/// The builders of a connection, with our settings already in them. ALPN decides which one is used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Connections {
+    /// hyper's, for HTTP/1.1.
+    pub http1: http1::Builder,
+    /// h2's, for HTTP/2. Server push stays off.
+    pub http2: h2::client::Builder,
+}
+
+/// Which versions of HTTP are spoken where a request does not [say](client_core::RequestBuilder::version).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VersionPolicy {
+    /// For `https`, whichever the server chooses by ALPN, HTTP/2 being preferred; for `http`, HTTP/1.1.
+    #[default]
+    Automatic,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: for `https` agreed upon by ALPN, for `http` by prior knowledge (RFC 9113 §3.3). A server that speaks something else is an error
+    /// of kind [`ErrorKind::Protocol`].
+    Http2,
+    /// As [`Automatic`](Self::Automatic) for `https`; HTTP/2 by prior knowledge for `http`.
+    PriorKnowledge,
+}
+
+impl VersionPolicy {
+    /// What the connection of an exchange may speak.
+    pub(crate) fn of(self, exchange: &Exchange) -> Versions {
+        let request = &exchange.request;
+        match (exchange.version, self) {
+            (Some(Version::HTTP_2), _) => Versions::Http2,
+            (Some(_), _) | (None, Self::Http1) => Versions::Http1,
+            (None, Self::Http2) => Versions::Http2,
+            // HTTP/2 has no Upgrade (RFC 9113 §8.6).
+            (None, _) if request.headers().contains_key(UPGRADE) => Versions::Http1,
+            (None, Self::PriorKnowledge) if request.uri().scheme_str() == Some("http") => Versions::Http2,
+            (None, Self::Automatic | Self::PriorKnowledge) => Versions::Any,
+        }
+    }
+}
+
+impl Default for HyperBuilder {
+    fn default() -> Self {
+        Self {
+            version: VersionPolicy::default(),
+            max_connections: 1000,
+            max_connections_per_route: 1000,
+            keep_alive: Duration::from_secs(90),
+            connect_timeout: Some(Duration::from_secs(10)),
+            connection_request_timeout: Some(Duration::from_secs(20)),
+            dispatcher: Dispatcher::default(),
+            route: RouteOptions::new(),
+            proxies: Proxies::none(),
+            dialer: Dialer::new(),
+            manner: Manner {
+                socket_timeout: Some(Duration::from_secs(10)),
+                ..Manner::default()
+            },
+            customize_client: None,
+        }
+    }
+}
+
+impl HyperBuilder {
+    /// Which versions of HTTP are spoken. Default: [`VersionPolicy::Automatic`].
+    pub fn version(mut self, policy: VersionPolicy) -> Self {
+        self.version = policy;
+        self
+    }
+
+    /// Connections in total, in use or idle; further calls wait their turn. At least 1. Default: 1000.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Connections per route, in use or idle. At least 1. Default: 1000. HTTP/2 opens a second one when the server allows no more streams on
+    /// the first.
+    pub fn max_connections_per_route(mut self, connections: usize) -> Self {
+        self.max_connections_per_route = connections;
+        self
+    }
+
+    /// How long an idle connection is kept; zero keeps none. Default: 90 s. A server's `Keep-Alive: timeout` can shorten it.
+    pub fn keep_alive(mut self, idle: Duration) -> Self {
+        self.keep_alive = idle;
+        self
+    }
+
+    /// After how much silence on an HTTP/2 connection, while calls wait on it, the server is asked whether it still lives (PING, RFC 9113 §6.7).
+    /// A server that does not answer within [`ping_timeout`](Self::ping_timeout) has lost its connection, and the calls fail. `None`: never. Default: 30 s.
+    pub fn ping_interval(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        self.manner.ping_interval = silence.into();
+        self
+    }
+
+    /// How long the answer to a PING may take. Default: 20 s.
+    pub fn ping_timeout(mut self, limit: Duration) -> Self {
+        self.manner.ping_timeout = limit;
+        self
+    }
+
+    /// The limit for connecting, where neither the call nor the client sets one. `None`: no limit. Default: 10 s.
+    pub fn connect_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.connect_timeout = limit.into();
+        self
+    }
+
+    /// The limit for silence on the socket, or on the stream of HTTP/2, where neither the call nor the client sets one. `None`: no limit.
+    /// Default: 10 s.
+    pub fn socket_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.manner.socket_timeout = limit.into();
+        self
+    }
+
+    /// The limit for waiting for a connection when the pool is full, where neither the call nor the client sets one. `None`: no limit.
+    /// Default: 20 s.
+    pub fn connection_request_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.connection_request_timeout = limit.into();
+        self
+    }
+
+    /// The tokio runtime whose sockets, timers and tasks are used; then calls can be made from any executor, while that runtime runs.
+    /// Default: the caller's runtime, which may be another one for each call.
+    pub fn dispatcher(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.dispatcher = runtime.into();
+        self
+    }
+
+    /// How `https` servers are verified, and how we identify ourselves: a [`TlsConfig`](client_core::TlsConfig), or an `Arc` of rustls's
+    /// `ClientConfig`, whose ALPN is replaced. Loaded at the first use. Needs the feature `tls`.
+    pub fn tls(mut self, tls: impl Into<TlsSettings>) -> Self {
+        self.route = self.route.tls(tls);
+        self
+    }
+
+    /// How connections are made: local address, Unix socket, proxy, and more. A [`RouteOptions`] among a request's extensions goes
+    /// before it, field by field.
+    pub fn route(mut self, change: impl FnOnce(RouteOptions) -> RouteOptions) -> Self {
+        self.route = change(self.route);
+        self
+    }
+
+    /// The rule by which URLs go through proxies: that of the environment variables, or one of your own. Default: none.
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// How names become addresses, and addresses connections.
+    pub fn dialer(mut self, change: impl FnOnce(Dialer) -> Dialer) -> Self {
+        self.dialer = change(self.dialer);
+        self
+    }
+
+    /// Changes hyper's (HTTP/1.1) and h2's (HTTP/2) own settings of every new connection.
+    pub fn customize_client(mut self, change: impl Fn(&mut Connections) + Send + Sync + 'static) -> Self {
+        self.customize_client = Some(Arc::new(change));
+        self
+    }
+
+    /// Changes the head of every request just before it is written: its target is in the form of its protocol then, its header fields are
+    /// complete. What frames the body (`Content-Length`, `Transfer-Encoding`) and the version cannot be changed.
+    pub fn customize_request(mut self, change: impl Fn(&mut Request<()>) + Send + Sync + 'static) -> Self {
+        self.manner.customize_request = Some(Arc::new(change));
+        self
+    }
+
+    /// The engine.
+    pub fn build(self) -> Hyper {
+        let mistake = self.mistake();
+        let Self {
+            version,
+            max_connections,
+            max_connections_per_route,
+            keep_alive,
+            connect_timeout,
+            connection_request_timeout,
+            dispatcher,
+            route,
+            proxies,
+            dialer,
+            manner,
+            customize_client,
+        } = self;
+        let mut config = WireConfig::default();
+        config.pool = PoolLimits {
+            max_connections: max_connections.max(1),
+            max_connections_per_route: max_connections_per_route.max(1),
+            max_idle_per_route: max_connections_per_route,
+            idle_timeout: Some(keep_alive),
+            ..PoolLimits::default()
+        };
+        config.connect_timeout = connect_timeout;
+        config.connection_request_timeout = connection_request_timeout;
+        config.dispatcher = dispatcher.clone();
+        let protocol = Negotiated {
+            manner,
+            customize_client,
+        };
+        Hyper {
+            timer: TokioTimer::new(dispatcher.clone()),
+            router: Router::new(route, dispatcher).proxies(proxies),
+            wire: Wire::new(protocol, dialer, config),
+            versions: version,
+            mistake,
+        }
+    }
+
+    fn mistake(&self) -> Option<&'static str> {
+        let zero = Some(Duration::ZERO);
+        let manner = &self.manner;
+        [
+            (self.max_connections == 0, "max_connections: zero; at least 1 is needed"),
+            (self.max_connections_per_route == 0, "max_connections_per_route: zero; at least 1 is needed"),
+            (self.connect_timeout == zero, "connect_timeout: zero; use a positive duration, or None for none"),
+            (manner.socket_timeout == zero, "socket_timeout: zero; use a positive duration, or None for none"),
+            (
+                self.connection_request_timeout == zero,
+                "connection_request_timeout: zero; use a positive duration, or None for none",
+            ),
+            (manner.ping_interval == zero, "ping_interval: zero; use a positive duration, or None for none"),
+            (manner.ping_timeout.is_zero(), "ping_timeout: zero; no server answers in no time"),
+        ]
+        .into_iter()
+        .find_map(|(is_wrong, message)| is_wrong.then_some(message))
+    }
+}
+
+impl fmt::Debug for HyperBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperBuilder").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// As it is told.
+pub(crate) fn invalid(mistake: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidRequest, mistake)
+}
+
+/// The engine's settings, or what is wrong with them.
+pub(crate) fn check(mistake: Option<&'static str>, router: &Router) -> Result<()> {
+    mistake.map_or(Ok(()), |mistake| Err(invalid(mistake)))?;
+    router.check()
+}
+
+#[cfg(test)]
+mod tests {
+    use client_core::Body;
+
+    use super::*;
+
+    #[test]
+    fn who_decides_on_the_version() {
+        use VersionPolicy::{Automatic, Http1, Http2, PriorKnowledge};
+        for (policy, uri, asked, upgrade, expected) in [
+            (Automatic, "https://h/", None, false, Versions::Any),
+            (Automatic, "http://h/", None, false, Versions::Any),
+            (Automatic, "https://h/", None, true, Versions::Http1),
+            (Automatic, "http://h/", Some(Version::HTTP_2), false, Versions::Http2),
+            (Automatic, "https://h/", Some(Version::HTTP_11), false, Versions::Http1),
+            (Http1, "https://h/", None, false, Versions::Http1),
+            (Http1, "https://h/", Some(Version::HTTP_2), false, Versions::Http2),
+            (Http2, "https://h/", None, false, Versions::Http2),
+            (Http2, "http://h/", Some(Version::HTTP_10), false, Versions::Http1),
+            (PriorKnowledge, "http://h/", None, false, Versions::Http2),
+            (PriorKnowledge, "http://h/", None, true, Versions::Http1),
+            (PriorKnowledge, "https://h/", None, false, Versions::Any),
+        ] {
+            let mut request = Request::builder().uri(uri);
+            if upgrade {
+                request = request.header(UPGRADE, "websocket");
+            }
+            let mut exchange = Exchange::new(request.body(Body::empty()).unwrap());
+            exchange.version = asked;
+            assert_eq!(policy.of(&exchange), expected, "{policy:?} {uri} {asked:?} {upgrade}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (builder, expected) in [
+            (Hyper::builder().max_connections(0), "max_connections"),
+            (Hyper::builder().connect_timeout(Duration::ZERO), "connect_timeout"),
+            (Hyper::builder().ping_interval(Duration::ZERO), "ping_interval"),
+        ] {
+            let error = client_core::Engine::check(&builder.build()).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}

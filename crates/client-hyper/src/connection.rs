@@ -1,0 +1,177 @@
+//! Connections between exchanges, and the protocol that makes and keeps them: of HTTP/1.1 one is exclusive, of HTTP/2 shared.
+
+use std::sync::Arc;
+
+use client_core::{Body, ConnectionInfo, Error, ErrorKind, Exchange, Phase, Result};
+use client_h2::multiplexed::{self, Connection, Manner};
+use client_transport::dial;
+use client_transport::monitored::Monitored;
+use client_transport::pool::{CloseReason, Conn, Dialed, Sharing, Verdict};
+use client_transport::route::{Alpn, Route, Versions};
+use client_transport::wire::{Lease, Line, Protocol};
+use http::{HeaderValue, Response};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
+
+use crate::config::{Connections, CustomizeClient};
+use crate::upload::Outgoing;
+use crate::{driver, error};
+
+/// HTTP/1.1 or HTTP/2, as the server chooses.
+pub(crate) struct Negotiated {
+    pub(crate) manner: Manner,
+    pub(crate) customize_client: Option<Arc<CustomizeClient>>,
+}
+
+/// A connection of HTTP/1.1. Dropped, it is closed, whatever hyper is doing with it.
+pub(crate) struct Http1 {
+    pub(crate) sender: http1::SendRequest<Outgoing>,
+    pub(crate) stream: Monitored,
+    pub(crate) info: ConnectionInfo,
+    /// The proxy that requests are written to; `None` towards an origin, also through a tunnel.
+    pub(crate) proxy: Option<Proxy>,
+    task: AbortHandle,
+}
+
+/// Tells the pool when the connection has ended, or its runtime.
+struct Ended(Line<Negotiated>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.retire(CloseReason::PeerClosed);
+    }
+}
+
+/// A proxy that forwards requests: it wants the whole URI (RFC 9112 §3.2.2), and may want credentials of its own.
+pub(crate) struct Proxy {
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl Drop for Http1 {
+    fn drop(&mut self) {
+        // Aborting alone would leave the socket open until the runtime runs again.
+        self.stream.close();
+        self.task.abort();
+    }
+}
+
+impl Protocol for Negotiated {
+    type Exclusive = Http1;
+    type Shared = Connection;
+
+    fn sharing(&self, route: &Route) -> Sharing {
+        match route.versions() {
+            Versions::Http1 => Sharing::Exclusive,
+            Versions::Http2 => Sharing::Expect,
+            Versions::Any if route.origin().is_secure() => Sharing::Expect,
+            Versions::Any => Sharing::Exclusive,
+        }
+    }
+
+    async fn handshake(&self, dialed: dial::Dialed, route: &Route, line: Line<Self>) -> Result<Dialed<Http1, Connection>> {
+        let is_http2 = match (route.versions(), dialed.alpn) {
+            (Versions::Http1, _) => false,
+            (_, Some(Alpn::Http2)) => true,
+            (Versions::Any, _) => false,
+            (Versions::Http2, _) if !route.origin().is_secure() => true,
+            (Versions::Http2, chosen) => return Err(multiplexed::not_http2(chosen)),
+        };
+        let connections = self.builders();
+        if is_http2 {
+            let (handle, capacity) = multiplexed::start(connections.http2, dialed, &self.manner, line).await?;
+            return Ok(Dialed::Shared { handle, capacity });
+        }
+        let stream = Monitored::new(dialed.stream);
+        let made = connections.http1.handshake(TokioIo::new(stream.clone())).await;
+        let (sender, connection) = made.map_err(|error| {
+            let message = format!("the connection broke before it could be used: {}", error::cause(&error));
+            Error::new(ErrorKind::Connect, message).with_phase(Phase::Connect).with_source(error)
+        })?;
+        let ended = Ended(line);
+        let driver = async move {
+            let _ended = ended;
+            // What it ends with, the exchange on it has been told.
+            let _ = connection.with_upgrades().await;
+        };
+        Ok(Dialed::Exclusive(Http1 {
+            sender,
+            stream,
+            info: dialed.info,
+            proxy: route.absolute_form().then(|| Proxy {
+                authorization: route.proxy_authorization().cloned(),
+            }),
+            task: tokio::spawn(driver).abort_handle(),
+        }))
+    }
+
+    fn is_alive(&self, conn: &mut Conn<Http1, Connection>, must_be_sure: bool) -> bool {
+        match conn {
+            Conn::Exclusive(http1) => !http1.sender.is_closed() && !http1.stream.is_stale(must_be_sure),
+            Conn::Shared(http2) => http2.is_alive(),
+        }
+    }
+
+    fn info<'a>(&self, conn: &'a Conn<Http1, Connection>) -> &'a ConnectionInfo {
+        match conn {
+            Conn::Exclusive(http1) => &http1.info,
+            Conn::Shared(http2) => http2.info(),
+        }
+    }
+
+    async fn exchange(&self, lease: Lease<Self>, exchange: &mut Exchange) -> Result<Response<Body>> {
+        match lease.conn() {
+            Conn::Exclusive(_) => driver::exchange(Exclusive(lease), exchange, &self.manner).await,
+            Conn::Shared(connection) => {
+                let connection = connection.clone();
+                multiplexed::exchange(lease, connection, exchange, &self.manner).await
+            }
+        }
+    }
+}
+
+/// Header fields that hyper reads of an HTTP/1.1 response at most; a call's own limits are checked afterwards.
+const MAX_FIELDS: usize = 1024;
+
+impl Negotiated {
+    /// Our settings, then the user's.
+    fn builders(&self) -> Connections {
+        let mut http1 = http1::Builder::new();
+        http1.max_headers(MAX_FIELDS);
+        let mut connections = Connections {
+            http1,
+            http2: multiplexed::builder(),
+        };
+        if let Some(customize) = &self.customize_client {
+            customize(&mut connections);
+        }
+        connections
+    }
+}
+
+/// A lease of a connection of HTTP/1.1; made only where that has been looked at.
+pub(crate) struct Exclusive(Lease<Negotiated>);
+
+impl Exclusive {
+    pub(crate) fn http1(&self) -> &Http1 {
+        match self.0.conn() {
+            Conn::Exclusive(http1) => http1,
+            Conn::Shared(_) => unreachable!("a connection never changes its shape"),
+        }
+    }
+
+    pub(crate) fn http1_mut(&mut self) -> &mut Http1 {
+        match self.0.conn_mut() {
+            Conn::Exclusive(http1) => http1,
+            Conn::Shared(_) => unreachable!("a connection never changes its shape"),
+        }
+    }
+
+    pub(crate) fn is_reused(&self) -> bool {
+        self.0.is_reused()
+    }
+
+    pub(crate) fn finish(self, verdict: Verdict) {
+        self.0.finish(verdict);
+    }
+}

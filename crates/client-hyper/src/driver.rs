@@ -1,0 +1,361 @@
+//! One exchange on one connection of HTTP/1.1: the order of its steps, and what becomes of the lease. The protocol itself runs in the connection's task.
+//!
+//! ```text
+//! head ─► hand over to hyper ─► (Expect: let the body go at 100, or after 1 s) ─► response ─┬─► no body: lease back at once
+//!                                                                                          ├─► Response { body: holds the lease }
+//!                                                                                          └─► 101, CONNECT: the stream is the user's
+//! ```
+
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use client_core::{
+    Body, BoxError, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, TimeoutKind, Trace, Upgraded,
+};
+use client_h2::multiplexed::{Manner, check_fields};
+use client_transport::monitored::Traffic;
+use client_transport::pool::{CloseReason, Verdict};
+use client_transport::silence::Silence;
+use client_transport::wire::effective;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::time::Sleep;
+
+use crate::body::ResponseBody;
+use crate::connection::Exclusive;
+use crate::error::classify;
+use crate::head::{self, Framing};
+use crate::informational::Mailbox;
+use crate::raw::RawStream;
+use crate::upload::{Outgoing, Upload};
+
+/// How long to wait for `100 Continue` before the body is sent all the same (RFC 9110 §10.1.1 asks for a bound; curl's is 1 s).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
+/// What hyper answers with; the request, if nobody has looked at it.
+type Answer = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+
+/// Performs the exchange, and returns at the response's head.
+pub(crate) async fn exchange(mut lease: Exclusive, exchange: &mut Exchange, manner: &Manner) -> Result<Response<Body>> {
+    let (mut head, framing) = match prepare(&lease, exchange, manner) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // Nothing was written: the connection is as good as before.
+            lease.finish(Verdict::Reuse { keep_alive: None });
+            return Err(error);
+        }
+    };
+    let mut silence = Silence::new(effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout));
+    exchange.trace.enter(Phase::Send);
+    settled(&mut lease, &mut silence).await?;
+
+    let mailbox = Mailbox::of(&mut head);
+    let body = mem::take(exchange.request.body_mut());
+    let is_held = exchange.request.headers().contains_key(EXPECT) && !body.is_empty();
+    let may_have_trailers = framing == Framing::Chunked { has_trailers: true };
+    let (upload, outgoing) = Upload::new(body, is_held, may_have_trailers, exchange.trace.clone());
+    if upload.is_done() {
+        exchange.trace.enter(Phase::Head);
+    }
+    let before = lease.http1().stream.traffic();
+    let sent = lease.http1_mut().sender.try_send_request(head.map(|()| outgoing));
+    let mut transfer = Transfer {
+        lease,
+        upload,
+        silence,
+        trace: exchange.trace.clone(),
+        limits: exchange.limits,
+        before,
+        has_head: false,
+        is_reusable: !says_close(exchange.request.headers()),
+        keep_alive: None,
+    };
+    match transfer.answer(sent, &mailbox).await? {
+        // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
+        Ok(response) => transfer.respond(response, &exchange.request).await,
+        Err(mut unsent) => {
+            let was_looked_at = unsent.take_message().is_none();
+            *exchange.request.body_mut() = transfer.upload.reclaim().unwrap_or_default();
+            let error = unsent.into_error();
+            Err(if was_looked_at { transfer.classified(error) } else { before_sending(error) })
+        }
+    }
+}
+
+/// The head as it is to be written.
+fn prepare(lease: &Exclusive, exchange: &Exchange, manner: &Manner) -> Result<(Request<()>, Framing)> {
+    let mut head = head::request_head(exchange, lease.http1().proxy.as_ref())?;
+    if let Some(customize) = &manner.customize_request {
+        customize(&mut head);
+    }
+    let framing = head::frame(&mut head, exchange.request.body(), exchange.version.unwrap_or(Version::HTTP_11))?;
+    Ok((head, framing))
+}
+
+/// hyper needs a moment after a response before its connection can take another request.
+async fn settled(lease: &mut Exclusive, silence: &mut Silence) -> Result<()> {
+    if !lease.is_reused() {
+        return Ok(());
+    }
+    poll_fn(|cx| match lease.http1_mut().sender.poll_ready(cx) {
+        Poll::Ready(ready) => {
+            silence.broken();
+            Poll::Ready(ready.map_err(before_sending))
+        }
+        Poll::Pending => silence.poll(Phase::Send, cx).map(Err),
+    })
+    .await
+}
+
+/// The connection ended, and hyper has not looked at the request.
+fn before_sending(cause: impl Into<BoxError>) -> Error {
+    let message = "the connection was closed before the request was sent";
+    Error::new(ErrorKind::Closed, message)
+        .with_phase(Phase::Send)
+        .with_sent(Sent::Nothing)
+        .with_source(cause)
+}
+
+/// An exchange in progress. Dropping it closes the connection.
+pub(crate) struct Transfer {
+    lease: Exclusive,
+    upload: Upload,
+    silence: Silence,
+    trace: Trace,
+    limits: Limits,
+    /// What had passed before.
+    before: Traffic,
+    has_head: bool,
+    /// Whether the connection can carry another exchange after this one, as far as the heads say.
+    is_reusable: bool,
+    /// The server's promise in `Keep-Alive: timeout`.
+    keep_alive: Option<Duration>,
+}
+
+impl Transfer {
+    fn phase(&self) -> Phase {
+        match self.has_head {
+            true => Phase::Body,
+            false if self.upload.is_done() => Phase::Head,
+            false => Phase::Send,
+        }
+    }
+
+    /// What hyper answers. Meanwhile tells of informational responses, and lets a held body go in time.
+    async fn answer(&mut self, sent: impl Future<Output = Answer>, mailbox: &Mailbox) -> Result<Answer> {
+        let mut sent = pin!(sent);
+        let mut patience: Option<Pin<Box<Sleep>>> = self.upload.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
+        let mut heads = 0;
+        poll_fn(|cx| {
+            // First the answer: what came before it is in the mailbox then.
+            let answer = sent.as_mut().poll(cx);
+            while let Some((status, headers)) = mailbox.next(cx) {
+                heads += 1;
+                self.silence.broken();
+                self.inform(status, &headers, heads)?;
+            }
+            if answer.is_pending() && patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+                patience = None;
+                self.upload.open();
+            }
+            match answer {
+                Poll::Ready(answer) => Poll::Ready(Ok(answer)),
+                Poll::Pending => self.poll_silence(cx).map(Err),
+            }
+        })
+        .await
+    }
+
+    fn inform(&mut self, status: StatusCode, headers: &HeaderMap, heads: usize) -> Result<()> {
+        let limit = self.limits.max_informational();
+        if heads > limit {
+            let message = format!("more than {limit} informational responses; raise Limits::informational if that is right");
+            return Err(answered(Error::new(ErrorKind::TooLarge, message), self.phase()));
+        }
+        check_fields(headers, &self.limits).map_err(|error| answered(error, self.phase()))?;
+        self.trace.emit(&Event::Informational { status, headers });
+        if status == StatusCode::CONTINUE {
+            self.upload.open();
+        }
+        Ok(())
+    }
+
+    /// Ready when the peer has been silent for too long. hyper's task hears of it first: what it has moved counts.
+    pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let phase = self.phase();
+        let Self {
+            lease, upload, silence, ..
+        } = self;
+        let heard = || upload.own_silence().or_else(|| Some(lease.http1().stream.last_moved()));
+        silence.poll_unless(heard, phase, cx)
+    }
+
+    /// hyper's error, by what is known of this exchange. The producer's own failure goes before what hyper made of it.
+    pub(crate) fn classified(&self, error: hyper::Error) -> Error {
+        let now = self.lease.http1().stream.traffic();
+        let sent = match self.has_head {
+            false if now == self.before => Sent::Nothing,
+            false if now.read == self.before.read => Sent::Maybe,
+            _ => Sent::Answered,
+        };
+        match self.upload.take_failure() {
+            Some(failure) => failure.with_phase(Phase::Send).with_sent(sent),
+            None => classify(error).with_phase(self.phase()).with_sent(sent),
+        }
+    }
+
+    /// The response; if it has no body, the lease ends here.
+    async fn respond(mut self, mut answer: Response<Incoming>, request: &Request<Body>) -> Result<Response<Body>> {
+        let upgrade = hyper::upgrade::on(&mut answer);
+        let (head, incoming) = answer.into_parts();
+        check_fields(&head.headers, &self.limits).map_err(|error| answered(error, Phase::Head))?;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && !request.headers().contains_key(UPGRADE) {
+            // RFC 9110 §7.8: a server switches to nothing that was not asked for.
+            return Err(answered(
+                Error::new(ErrorKind::Protocol, "it switched protocols, which nobody asked for"),
+                Phase::Head,
+            ));
+        }
+        self.has_head = true;
+        self.silence.broken();
+        self.upload.is_answered();
+        self.trace.enter(Phase::Body);
+        self.trace.emit(&Event::ResponseHead {
+            status: head.status,
+            version: head.version,
+        });
+        self.keep_alive = keep_alive(&head.headers);
+        self.is_reusable &= can_be_followed(&head, request.method());
+        let mut info = self.lease.http1().info.clone();
+        info.reused = self.lease.is_reused();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = head.status;
+        *response.version_mut() = head.version;
+        response.extensions_mut().insert(info);
+        *response.headers_mut() = head.headers;
+        let is_tunnel = *request.method() == Method::CONNECT && head.status.is_success();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
+            let upgraded = upgrade.await.map_err(|error| {
+                let message = "the server switched protocols, but hyper keeps the stream";
+                answered(Error::new(ErrorKind::Engine, message).with_source(error), Phase::Head)
+            })?;
+            let stream = Upgraded::new(RawStream::new(upgraded, self.lease));
+            response.extensions_mut().insert(OnUpgrade::new(stream));
+            return Ok(response);
+        }
+        match incoming.is_end_stream() {
+            true => self.finish(),
+            false => *response.body_mut() = Body::wrap(ResponseBody::new(incoming, self)),
+        }
+        Ok(response)
+    }
+
+    /// Whether the trailers may be as they are.
+    pub(crate) fn check_trailers(&self, trailers: &HeaderMap) -> Result<()> {
+        check_fields(trailers, &self.limits).map_err(|error| answered(error, Phase::Body))
+    }
+
+    /// Something came.
+    pub(crate) fn heard(&mut self) {
+        self.silence.broken();
+    }
+
+    /// The response is complete.
+    pub(crate) fn finish(self) {
+        self.lease.finish(match self.is_reusable && self.upload.is_done() {
+            true => Verdict::Reuse {
+                keep_alive: self.keep_alive,
+            },
+            false => Verdict::Close(CloseReason::NotReusable),
+        });
+    }
+}
+
+fn answered(error: Error, phase: Phase) -> Error {
+    error.with_phase(phase).with_sent(Sent::Answered)
+}
+
+/// Whether another exchange can follow on a connection of HTTP/1.1 (RFC 9112 §9.3): both sides want it to, and this one has a clear end.
+fn can_be_followed(head: &http::response::Parts, method: &Method) -> bool {
+    let fields = &head.headers;
+    let (has_length, is_coded) = (fields.contains_key(CONTENT_LENGTH), fields.contains_key(TRANSFER_ENCODING));
+    let is_bodiless = *method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let persists = head.version == Version::HTTP_11 || has_option(fields, "keep-alive");
+    // Both at once are the shape of an attack: a proxy on the way may have read it otherwise (RFC 9112 §6.3 rule 3).
+    persists && !says_close(fields) && !(has_length && is_coded) && (has_length || is_coded || is_bodiless)
+}
+
+fn says_close(fields: &HeaderMap) -> bool {
+    has_option(fields, "close")
+}
+
+fn has_option(fields: &HeaderMap, wanted: &str) -> bool {
+    options(fields, &CONNECTION).any(|option| option.eq_ignore_ascii_case(wanted))
+}
+
+/// `timeout` of the `Keep-Alive` field, in seconds.
+fn keep_alive(fields: &HeaderMap) -> Option<Duration> {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    options(fields, &KEEP_ALIVE)
+        .filter_map(|option| option.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))
+        .and_then(|(_, seconds)| seconds.trim().parse().ok())
+        .map(Duration::from_secs)
+}
+
+/// The members of a comma-separated list.
+fn options<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = fields.get_all(name).into_iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(version: Version, status: u16, method: &Method, fields: &[(&str, &str)], expected: bool) {
+        let mut response = Response::builder().version(version).status(status);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        let head = response.body(()).unwrap().into_parts().0;
+        assert_eq!(can_be_followed(&head, method), expected, "{head:?}");
+    }
+
+    #[test]
+    fn what_can_be_followed() {
+        let (http11, http10, get) = (Version::HTTP_11, Version::HTTP_10, &Method::GET);
+        let length = ("content-length", "3");
+        let chunked = ("transfer-encoding", "chunked");
+        check(http11, 200, get, &[length], true);
+        check(http11, 200, get, &[chunked], true);
+        check(http11, 200, get, &[chunked, length], false);
+        check(http11, 200, get, &[], false);
+        check(http11, 204, get, &[], true);
+        check(http11, 304, get, &[], true);
+        check(http11, 200, &Method::HEAD, &[], true);
+        check(http11, 200, get, &[length, ("connection", "Close")], false);
+        check(http11, 200, get, &[length, ("connection", "keep-alive"), ("connection", "x, close")], false);
+        check(http10, 200, get, &[length], false);
+        check(http10, 200, get, &[length, ("connection", "Keep-Alive")], true);
+    }
+
+    #[test]
+    fn keep_alive_is_read() {
+        let of = |value: &str| {
+            let mut fields = HeaderMap::new();
+            fields.insert("keep-alive", value.parse().unwrap());
+            keep_alive(&fields)
+        };
+        assert_eq!(of("timeout=5, max=100"), Some(Duration::from_secs(5)));
+        assert_eq!(of("max=100, Timeout = 7"), Some(Duration::from_secs(7)));
+        assert_eq!(of("timeout=soon"), None);
+    }
+}

@@ -1,0 +1,194 @@
+//! The head of an HTTP/1.1 request, as hyper is to write it: target, `Host` first, and the fields that frame the body, which hyper then takes as
+//! they are.
+
+use client_core::{Body, Error, ErrorKind, Exchange, RequestTarget, Result};
+use client_h2::multiplexed::tunnel_target;
+use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRAILER, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+
+use crate::connection::Proxy;
+
+/// The head, without what frames the body.
+pub(crate) fn request_head(exchange: &Exchange, proxy: Option<&Proxy>) -> Result<Request<()>> {
+    let request = &exchange.request;
+    let (target, host) = target(request, proxy.is_some())?;
+    // A method is a token and a field value has no control characters, by their types; the type of a URI is laxer.
+    if !target.to_string().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(invalid("the request target has characters that must be percent-encoded"));
+    }
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = target;
+    *head.headers_mut() = fields(request.headers(), host, proxy)?;
+    Ok(head)
+}
+
+/// The four forms of a target (RFC 9112 §3.2), and the host to ask for.
+fn target(request: &Request<Body>, is_proxied: bool) -> Result<(Uri, HeaderValue)> {
+    let uri = request.uri();
+    let authority = uri.authority().ok_or_else(|| invalid("the URI has no host"))?;
+    let host = |text: &str| HeaderValue::from_str(text).map_err(|_| invalid("the host has characters that no host has"));
+    if *request.method() == Method::CONNECT {
+        if !request.body().is_empty() {
+            return Err(invalid("a CONNECT request has no body (RFC 9110 §9.3.6)"));
+        }
+        let target = tunnel_target(request)?;
+        let host = host(target.as_str())?;
+        return Ok((Uri::from(target), host));
+    }
+    let host = host(authority.as_str())?;
+    if request.extensions().get() == Some(&RequestTarget::Asterisk) {
+        return match *request.method() {
+            Method::OPTIONS => Ok((Uri::from_static("*"), host)),
+            _ => Err(invalid("the request target `*` is for OPTIONS")),
+        };
+    }
+    if is_proxied {
+        return Ok((uri.clone(), host));
+    }
+    let origin_form = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    Ok((Uri::from(origin_form), host))
+}
+
+/// "A user agent that sends Host SHOULD send it as the first field in the header section" (RFC 9110 §7.2).
+fn fields(all: &HeaderMap, host: HeaderValue, proxy: Option<&Proxy>) -> Result<HeaderMap> {
+    let host = all.get(HOST).cloned().unwrap_or(host);
+    if host.as_bytes().contains(&b'@') || !host.as_bytes().iter().all(u8::is_ascii_graphic) {
+        return Err(invalid("the header host names no host"));
+    }
+    let mut fields = HeaderMap::with_capacity(all.len() + 4);
+    fields.insert(HOST, host);
+    for (name, value) in all {
+        if ![HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
+            fields.append(name, value.clone());
+        }
+    }
+    // One of the request's own goes before that of the proxy's settings.
+    if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+        fields.entry(PROXY_AUTHORIZATION).or_insert_with(|| authorization.clone());
+    }
+    Ok(fields)
+}
+
+/// Sets what frames the body (RFC 9112 §6), whatever was there.
+pub(crate) fn frame(head: &mut Request<()>, body: &Body, version: Version) -> Result<Framing> {
+    if ![Version::HTTP_10, Version::HTTP_11].contains(&version) {
+        return Err(invalid(format!("{version:?} is no version that this engine can ask for")));
+    }
+    *head.version_mut() = version;
+    // RFC 9110 §8.6: a length of 0 is said where content could be expected; some servers refuse a GET with one.
+    let anticipates_content = [Method::POST, Method::PUT, Method::PATCH].contains(head.method());
+    let fields = head.headers_mut();
+    let was_set = fields.remove(CONTENT_LENGTH).is_some();
+    fields.remove(TRANSFER_ENCODING);
+    match body.len() {
+        Some(length) if !body.has_trailers() => {
+            if length > 0 || anticipates_content || was_set {
+                fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            Ok(Framing::Length)
+        }
+        _ if version == Version::HTTP_10 => Err(invalid(
+            "HTTP/1.0 has no chunked transfer coding: the body needs a length, and no trailers (RFC 9112 §6.1)",
+        )),
+        _ => {
+            fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            announce(fields, body.trailers())?;
+            Ok(Framing::Chunked {
+                has_trailers: fields.contains_key(TRAILER),
+            })
+        }
+    }
+}
+
+/// How a body is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Length,
+    Chunked { has_trailers: bool },
+}
+
+/// hyper sends the trailers that a `Trailer` field names (RFC 9110 §6.6.2), and no others.
+fn announce(fields: &mut HeaderMap, trailers: Option<&HeaderMap>) -> Result<()> {
+    let Some(trailers) = trailers.filter(|trailers| !trailers.is_empty()) else {
+        return Ok(());
+    };
+    if let Some(name) = trailers.keys().find(|name| [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER].contains(name)) {
+        return Err(invalid(format!("the field {name} cannot be a trailer (RFC 9110 §6.5.1)")));
+    }
+    let names: Vec<_> = trailers.keys().map(|name| name.as_str()).collect();
+    let names = HeaderValue::try_from(names.join(", ")).map_err(|error| invalid(error.to_string()))?;
+    fields.append(TRAILER, names);
+    Ok(())
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(method: &str, uri: &str, fields: &[(&str, &str)]) -> Exchange {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        Exchange::new(request.body(Body::empty()).unwrap())
+    }
+
+    #[test]
+    fn targets() {
+        let of = |method: &str, uri: &str, proxy: Option<&Proxy>| {
+            request_head(&exchange(method, uri, &[]), proxy).unwrap().uri().to_string()
+        };
+        let proxy = Proxy { authorization: None };
+        assert_eq!(of("GET", "http://h/a?b", None), "/a?b");
+        assert_eq!(of("GET", "http://h", None), "/");
+        assert_eq!(of("GET", "http://h/a?b", Some(&proxy)), "http://h/a?b");
+        assert_eq!(of("CONNECT", "http://h/", None), "h:80");
+        let mut asterisk = exchange("OPTIONS", "http://h/", &[]);
+        asterisk.request.extensions_mut().insert(RequestTarget::Asterisk);
+        assert_eq!(request_head(&asterisk, None).unwrap().uri(), "*");
+    }
+
+    #[test]
+    fn host_comes_first() {
+        let head = request_head(&exchange("GET", "http://h:8080/", &[("x-a", "1"), ("x-b", "2")]), None).unwrap();
+        let names: Vec<_> = head.headers().keys().map(|name| name.as_str()).collect();
+        assert_eq!(names, ["host", "x-a", "x-b"]);
+        assert_eq!(head.headers()[HOST], "h:8080");
+        let head = request_head(&exchange("GET", "http://h/", &[("x-a", "1"), ("host", "own")]), None).unwrap();
+        assert_eq!(head.headers().iter().next().unwrap().1, "own");
+        assert!(request_head(&exchange("GET", "http://h/", &[("host", "u@h")]), None).is_err());
+    }
+
+    #[test]
+    fn framing() {
+        let of = |method: &str, body: Body, version: Version| {
+            let mut head = Request::builder().method(method).uri("/").header(CONTENT_LENGTH, "7").body(()).unwrap();
+            head.headers_mut().remove(CONTENT_LENGTH);
+            let framing = frame(&mut head, &body, version).map_err(|error| error.kind())?;
+            let text = |name| head.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap().to_owned());
+            Ok((framing, text(CONTENT_LENGTH), text(TRANSFER_ENCODING), text(TRAILER)))
+        };
+        let stream = || Body::stream(futures::stream::iter([Ok::<_, std::io::Error>("a")]));
+        let trailers = || {
+            let mut fields = HeaderMap::new();
+            fields.insert("x-sum", HeaderValue::from_static("1"));
+            Body::from("a").with_trailers(fields)
+        };
+        let (http11, http10) = (Version::HTTP_11, Version::HTTP_10);
+        let own = |text: &str| Some(text.to_owned());
+        let chunked = |has_trailers| Framing::Chunked { has_trailers };
+        assert_eq!(of("GET", Body::empty(), http11), Ok((Framing::Length, None, None, None)));
+        assert_eq!(of("POST", Body::empty(), http11), Ok((Framing::Length, own("0"), None, None)));
+        assert_eq!(of("GET", Body::from("abc"), http10), Ok((Framing::Length, own("3"), None, None)));
+        assert_eq!(of("GET", stream(), http11), Ok((chunked(false), None, own("chunked"), None)));
+        assert_eq!(of("PUT", trailers(), http11), Ok((chunked(true), None, own("chunked"), own("x-sum"))));
+        assert_eq!(of("PUT", stream(), http10), Err(ErrorKind::InvalidRequest));
+        assert_eq!(of("GET", Body::empty(), Version::HTTP_09), Err(ErrorKind::InvalidRequest));
+    }
+}

@@ -1,0 +1,168 @@
+//! What is this engine's own: who chooses the version, what users customize, and the wait for the pool.
+
+use std::time::Duration;
+
+use client_conformance::servers::{App, Authority, Certificate, Tls};
+use client_core::{ErrorKind, HttpClient, TimeoutKind, Version};
+use client_hyper::{Hyper, HyperBuilder, VersionPolicy};
+use http::header::HeaderValue;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+fn client(builder: HyperBuilder) -> HttpClient {
+    HttpClient::builder(builder.tls(Authority::get().trusted()).build()).build().unwrap()
+}
+
+async fn version(http: &HttpClient, url: &str, asked: Option<Version>) -> Result<Version, ErrorKind> {
+    let request = http.get(url);
+    let request = match asked {
+        Some(version) => request.version(version),
+        None => request,
+    };
+    let response = request.send().await.map_err(|error| error.kind())?;
+    let version = response.version();
+    assert_eq!(response.text().await.unwrap(), "hello");
+    Ok(version)
+}
+
+#[tokio::test]
+async fn alpn_decides() {
+    let both = App::start_tls(&Tls::new(Certificate::Good).alpn(&["h2", "http/1.1"]));
+    let old = App::start_tls(&Tls::new(Certificate::Good).alpn(&["http/1.1"]));
+    let silent = App::start_tls(&Tls::new(Certificate::Good));
+    let http = client(Hyper::builder());
+    assert_eq!(version(&http, &both.url("/"), None).await, Ok(Version::HTTP_2));
+    assert_eq!(version(&http, &both.url("/"), Some(Version::HTTP_11)).await, Ok(Version::HTTP_11));
+    assert_eq!(version(&http, &both.url("/"), Some(Version::HTTP_2)).await, Ok(Version::HTTP_2));
+    assert_eq!(version(&http, &old.url("/"), None).await, Ok(Version::HTTP_11));
+    assert_eq!(version(&http, &silent.url("/"), None).await, Ok(Version::HTTP_11));
+    for server in [&old, &silent] {
+        assert!(version(&http, &server.url("/"), Some(Version::HTTP_2)).await.is_err());
+    }
+    let error = http.get(silent.url("/")).version(Version::HTTP_2).send().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.to_string().contains("does not speak HTTP/2"), "{error}");
+}
+
+#[tokio::test]
+async fn policies() {
+    let (plain, tls) = (App::start(), App::start_tls(&Tls::new(Certificate::Good).alpn(&["h2", "http/1.1"])));
+    for (policy, of_http, of_https) in [
+        (VersionPolicy::Automatic, Version::HTTP_11, Version::HTTP_2),
+        (VersionPolicy::Http1, Version::HTTP_11, Version::HTTP_11),
+        (VersionPolicy::Http2, Version::HTTP_2, Version::HTTP_2),
+        (VersionPolicy::PriorKnowledge, Version::HTTP_2, Version::HTTP_2),
+    ] {
+        let http = client(Hyper::builder().version(policy));
+        assert_eq!(version(&http, &plain.url("/"), None).await, Ok(of_http), "{policy:?}");
+        assert_eq!(version(&http, &tls.url("/"), None).await, Ok(of_https), "{policy:?}");
+        // The request's word goes first, in a connection of its own.
+        assert_eq!(version(&http, &plain.url("/"), Some(Version::HTTP_2)).await, Ok(Version::HTTP_2));
+        assert_eq!(version(&http, &plain.url("/"), Some(Version::HTTP_11)).await, Ok(Version::HTTP_11));
+    }
+}
+
+/// A server that answers the first request of a connection, and returns its head.
+async fn one_exchange(listener: TcpListener) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test]
+async fn customized() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = tokio::spawn(one_exchange(listener));
+    let http = client(
+        Hyper::builder()
+            .customize_client(|connection| {
+                connection.http1.title_case_headers(true);
+            })
+            .customize_request(|head| {
+                let path = head.uri().path().to_owned();
+                head.headers_mut().insert("x-path", HeaderValue::try_from(path).unwrap());
+                // What frames the body is the engine's.
+                head.headers_mut().insert("content-length", HeaderValue::from_static("7"));
+                head.headers_mut().insert("transfer-encoding", HeaderValue::from_static("chunked"));
+            }),
+    );
+    assert_eq!(version(&http, &format!("http://{addr}/a?b"), None).await, Ok(Version::HTTP_11));
+    let head = server.await.unwrap();
+    assert_eq!(head, format!("GET /a?b HTTP/1.1\r\nHost: {addr}\r\nX-Path: /a\r\nContent-Length: 0\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn customized_http2() {
+    let app = App::start();
+    let builder = Hyper::builder().version(VersionPolicy::Http2);
+    let http = client(builder.customize_request(|head| {
+        head.headers_mut().insert("x-added", HeaderValue::from_static("1"));
+    }));
+    let text = http.get(app.url("/inspect")).send().await.unwrap().text().await.unwrap();
+    assert!(text.contains("x-added: 1"), "{text}");
+}
+
+#[tokio::test]
+async fn waiting_for_the_pool_has_a_limit() {
+    let app = App::start();
+    let limit = Duration::from_millis(100);
+    let http = client(Hyper::builder().max_connections(1).connection_request_timeout(limit));
+    let held = http.get(app.url("/drip/1000/1000")).send().await.unwrap();
+    let error = http.get(app.url("/")).send().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::ConnectionRequest));
+    assert!(error.elapsed().unwrap().elapsed >= limit);
+    drop(held);
+    assert_eq!(version(&http, &app.url("/"), None).await, Ok(Version::HTTP_11));
+}
+
+/// A connection of HTTP/1.1 is closed when it is dropped, also where its runtime stands still.
+#[test]
+fn closes_without_its_runtime() {
+    let app = App::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let http = client(Hyper::builder());
+    assert_eq!(runtime.block_on(version(&http, &app.url("/"), None)), Ok(Version::HTTP_11));
+    assert_eq!(app.counts().open, 1);
+    drop(http);
+    let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    other.block_on(async {
+        let connection = app.connection(0);
+        tokio::time::timeout(Duration::from_secs(20), connection.closed_by_client())
+            .await
+            .expect("it is closed");
+    });
+    drop(runtime);
+}
+
+/// The runtime that made the client's connections is gone; the client is not.
+#[test]
+fn second_runtime() {
+    let app = App::start();
+    let http = client(Hyper::builder());
+    for _ in 0..2 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        assert_eq!(runtime.block_on(version(&http, &app.url("/"), None)), Ok(Version::HTTP_11));
+        drop(runtime);
+        assert_eq!(http.pool().unwrap().idle, 0);
+    }
+    assert_eq!(app.counts().accepted, 2);
+}
+
+/// The connections live on a runtime of their own; whoever calls may use any executor.
+#[test]
+fn dispatcher() {
+    let app = App::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    for policy in [VersionPolicy::Http1, VersionPolicy::Http2] {
+        let http = client(Hyper::builder().version(policy).dispatcher(runtime.handle().clone()));
+        for _ in 0..2 {
+            assert!(futures::executor::block_on(version(&http, &app.url("/"), None)).is_ok());
+        }
+        assert_eq!(http.pool().unwrap().opened, 1, "{policy:?}");
+    }
+}

@@ -1,0 +1,350 @@
+//! `client-reqwest`: [reqwest] as an engine, its own configuration within reach.
+//!
+//! For programs that know and like reqwest: everything its `ClientBuilder` can do is a closure away ([`ReqwestBuilder::config`]), while
+//! requests, plugins, errors and tests are those of every other engine.
+//!
+//! ```
+//! use std::time::Duration;
+//! use client_core::HttpClient;
+//! use client_reqwest::Reqwest;
+//!
+//! # fn main() -> client_core::Result<()> {
+//! let engine = Reqwest::builder()
+//!     .config(|reqwest| reqwest.pool_max_idle_per_host(8).tcp_keepalive(Duration::from_secs(30)))
+//!     .build();
+//! let http = HttpClient::builder(engine).build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! # What stays reqwest's, and what does not
+//!
+//! Connections, their pool, proxies, names and local addresses are configured by reqwest's own methods, and have its defaults.
+//! `connector_layer` adds a tower layer around each connect: the counterpart of a network interceptor, as a plugin is that of an
+//! interceptor around the call.
+//!
+//! Policy is the core's, and is switched off in reqwest after the closure has run: redirects, retries of its own, `Referer`, content
+//! codings. Proxies of the environment are used only with [`ReqwestBuilder::system_proxy`]. What remains to the closure's author: a cookie store (a
+//! method that exists only with reqwest's own feature `cookies`, which this crate leaves alone), default headers, and reqwest's own
+//! time limits, which strike besides ours. TLS is set by [`ReqwestBuilder::tls`]; of reqwest's own TLS methods only `tls_info`
+//! and `tls_backend_preconfigured` have an effect.
+//!
+//! **Where it deviates:** reqwest adds `accept: */*` to a request without an `Accept`, and offers no way to leave it out. It means what its
+//! absence means (RFC 9110 §12.5.1). Nothing else is added but what the protocol needs. And an idempotent request under which a kept
+//! connection dies is repeated once, on another, even if the response's head had begun to arrive: hyper does not tell (RFC 9110 §9.2.2
+//! allows it, as no response could be read).
+//!
+//! # Time limits
+//!
+//! reqwest knows them per client; here they are per request, without a client for each. `connect` is a layer around the connector that
+//! finds the call it dials for; name, TCP and proxy are one phase, as reqwest does not tell them apart. `socket` is watched from
+//! outside: bytes of the request as hyper takes them (in pieces of at most 16 KiB), the response's head as a whole, and each piece of its
+//! body. None is set by default.
+//!
+//! Two corners: a head that trickles in counts as silence until it is whole; and a call for HTTP/2 by prior knowledge that waits while
+//! another call connects to the same server is bounded by that call's connect limit.
+//!
+//! Of the [limits](client_core::Limits) all but one are held, by looking at what hyper has read: it reads at most 512 fields (more with
+//! `http1_max_headers`) and about 400 KiB. Informational responses are the exception: hyper skips them unseen, in bounded memory, so that
+//! a server which sends them without end is stopped by a time limit only.
+//!
+//! # What is not declared, and why
+//!
+//! | capability | why not, and what it would take |
+//! |---|---|
+//! | `Http3` | experimental in reqwest, behind `--cfg reqwest_unstable` |
+//! | `ConnectionRequestTimeout` | reqwest's pool has no limit, so nobody waits for it |
+//! | `Tunnel` | reqwest connects to the host in the URL; another authority than that cannot be asked for |
+//! | `AsteriskForm` | reqwest's URL is always absolute; hyper-util would need to take the target from elsewhere |
+//! | `ExpectContinue` | hyper's client does not wait for the 100; it would need to tell when it came |
+//! | `Informational` | hyper tells through request extensions, which reqwest does not pass on |
+//! | `PoolStats` | hyper-util's pool is closed |
+//! | `HttpProxy`, `HttpsProxy`, `SocksProxy` | they work through `config`, but not as far as is promised elsewhere: hyper-util does not tell the status by which a proxy refused a CONNECT, and takes a 204 or a 1xx for a refusal; its SOCKS knows no IPv6 literals, no names of 253 bytes, and either asks for credentials or not; reqwest has no TLS settings for a proxy of its own |
+//!
+//! With [`ReqwestBuilder::preconfigured`] less is declared, as less can be imposed: no HTTP/2 on demand, no connect limit, no TLS settings.
+//!
+//! # Runtimes
+//!
+//! It works on tokio: on the runtime of whoever calls, or on the one given to [`ReqwestBuilder::dispatcher`], and then under any executor.
+//! It may be used from several runtimes, one after another or in turns: each has connections of its own, as they live and die with
+//! their runtime.
+//!
+//! The life of an exchange in this crate: `request.rs` → `clients.rs` (reqwest, imposed upon) with `connector.rs` and `upload.rs` as its
+//! two ends → `response.rs`; `call.rs` is what they all tell; `error.rs` says what went wrong.
+
+mod call;
+mod clients;
+mod connector;
+mod error;
+#[cfg(feature = "http2")]
+mod http2;
+#[cfg(not(feature = "http2"))]
+#[path = "no_http2.rs"]
+mod http2;
+mod request;
+mod response;
+mod runtime;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
+mod upload;
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use client_core::{
+    Body, Capabilities, Capability, Engine, Error, ErrorKind, Event, Exchange, Phase, Result, Sent, Timer, TlsConfig,
+};
+use http::{Method, Response};
+use tokio::runtime::Handle;
+
+use self::call::{Call, Silence, Wanted};
+use self::clients::{Clients, Recipe, Source};
+use self::response::Asked;
+use self::runtime::Dispatcher;
+
+pub use reqwest;
+
+/// The engine. See the [crate's documentation](crate).
+#[derive(Debug)]
+pub struct Reqwest {
+    clients: Clients,
+    dispatcher: Dispatcher,
+    /// Settings that a given client comes too late for.
+    has_useless_settings: bool,
+}
+
+impl Reqwest {
+    /// An engine with default settings.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// An engine to be configured.
+    pub fn builder() -> ReqwestBuilder {
+        ReqwestBuilder::default()
+    }
+}
+
+impl Default for Reqwest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const NAME: &str = "reqwest";
+
+/// What holds for any client of reqwest's.
+const ALWAYS: Capabilities = Capabilities::NONE
+    .with(Capability::Http1)
+    .with(Capability::SocketTimeout)
+    .with(Capability::Upgrade)
+    .with(Capability::StreamingUpload)
+    .with(Capability::Duplex)
+    .with(Capability::RequestTrailers)
+    .with(Capability::ResponseTrailers)
+    .with(Capability::RemoteAddr)
+    .with(Capability::ConnectionReuse);
+
+impl Engine for Reqwest {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        match self.clients.source() {
+            Source::Recipe(_) => ALWAYS.with(Capability::ConnectTimeout) | http2::CAPABILITIES | tls::CAPABILITIES,
+            Source::Given(_) if tls::CAPABILITIES.contains(Capability::Tls) => ALWAYS.with(Capability::Tls),
+            Source::Given(_) => ALWAYS,
+        }
+    }
+
+    fn timer(&self) -> &dyn Timer {
+        &self.dispatcher
+    }
+
+    async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
+        let runtime = self.dispatcher.current()?;
+        self.dispatcher.run(self.perform(runtime, exchange)).await
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.clients.source() {
+            Source::Recipe(recipe) => recipe.check(),
+            Source::Given(_) if self.has_useless_settings => Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "a preconfigured reqwest::Client cannot be changed any more; use either it or config, tls and system_proxy",
+            )),
+            Source::Given(_) => Ok(()),
+        }
+    }
+
+    fn close(&self) {
+        self.clients.close();
+    }
+}
+
+impl Reqwest {
+    /// The exchange, and once more where repeating it is safe.
+    async fn perform(&self, runtime: Handle, exchange: Exchange) -> Result<Response<Body>> {
+        let (spare, method) = (exchange.try_clone(), exchange.request.method().clone());
+        let call = Call::new(&exchange, &self.dispatcher);
+        let answer = self.attempt(&runtime, exchange, &call).await;
+        let (failure, exchange) = match (answer, spare) {
+            (Err(error), Some(spare)) if may_repeat(&error, &call, &method) => (error, spare),
+            (answer, _) => return answer,
+        };
+        exchange.trace.emit(&Event::Retried { reason: &failure });
+        let call = Call::new(&exchange, &self.dispatcher);
+        self.attempt(&runtime, exchange, &call).await
+    }
+
+    async fn attempt(&self, runtime: &Handle, exchange: Exchange, call: &Arc<Call>) -> Result<Response<Body>> {
+        let protocol = request::protocol(&exchange)?;
+        let client = self.clients.get(runtime.id(), protocol)?;
+        let asked = Asked::of(&exchange);
+        let request = request::build(exchange, call)?;
+        let wanted = Wanted(Arc::clone(call));
+        let mut silence = Silence::new(call);
+        let mut answer = pin!(call.scope(client.execute(request)));
+        let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
+            Poll::Pending => silence.poll(cx).map(Err),
+            Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| error::classify(error, call))),
+        });
+        let response = response::receive(answer.await?, &asked, wanted).await;
+        if response.is_err() {
+            // Whatever was wrong with the head, its connection must not be used again.
+            self.clients.retire(runtime.id(), protocol);
+        }
+        response
+    }
+}
+
+/// What may be sent once more behind the caller's back (RFC 9112 §9.3.1, RFC 9110 §9.2.2): what a server of HTTP/2 took and certainly left
+/// alone (RFC 9113 §8.7), and, where a connection of the pool turned out dead, what it saw nothing of or may see twice.
+fn may_repeat(error: &Error, call: &Call, method: &Method) -> bool {
+    error.kind() == ErrorKind::Closed
+        && match error.sent() {
+            Sent::Nothing => call.is_reused() || call.phase() >= Phase::Send,
+            Sent::Maybe => call.is_reused() && is_idempotent(method) && !error::is_reset(error),
+            Sent::Answered => false,
+        }
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}
+
+/// Configures an engine; see [`Reqwest::builder`]. Mistakes surface when a client is built with the engine.
+#[derive(Default)]
+#[must_use]
+pub struct ReqwestBuilder {
+    recipe: Recipe,
+    given: Option<reqwest::Client>,
+    has_tls: bool,
+    dispatcher: Dispatcher,
+}
+
+impl ReqwestBuilder {
+    /// reqwest's own configuration, in its own words. Called once per client that the engine makes inside: for each runtime it is used
+    /// from, and for HTTP/1.1, HTTP/2 and either. Several are applied in order.
+    ///
+    /// ```
+    /// # use client_reqwest::{Reqwest, reqwest};
+    /// # fn main() -> Result<(), reqwest::Error> {
+    /// let proxy = reqwest::Proxy::all("socks5h://127.0.0.1:1080")?;
+    /// let engine = Reqwest::builder().config(move |reqwest| reqwest.proxy(proxy.clone())).build();
+    /// # let _ = engine; Ok(()) }
+    /// ```
+    pub fn config(
+        mut self,
+        configure: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.recipe.configure.push(Box::new(configure));
+        self
+    }
+
+    /// A client that exists already, and its connections. It has to be built with `redirect::Policy::none()` and `retry::never()`: policy
+    /// is the core's. An answer that came by a redirect is refused with [`ErrorKind::Engine`]; other policy cannot be seen from
+    /// outside. It belongs to the runtime of its first call.
+    pub fn preconfigured(mut self, client: reqwest::Client) -> Self {
+        self.given = Some(client);
+        self
+    }
+
+    /// How servers are verified and how we identify ourselves. Default: the platform's roots.
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.has_tls = config != TlsConfig::default();
+        self.recipe.tls = tls::Tls::new(config);
+        self
+    }
+
+    /// Whether the proxies that the environment names are used (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`). Default: no.
+    pub fn system_proxy(mut self, on: bool) -> Self {
+        self.recipe.system_proxy = on;
+        self
+    }
+
+    /// The tokio runtime that connections and timers live on. It has to be driven: by worker threads, or by a `block_on`. Default: that of
+    /// whoever calls.
+    pub fn dispatcher(mut self, runtime: Handle) -> Self {
+        self.dispatcher = runtime.into();
+        self
+    }
+
+    /// The engine.
+    pub fn build(self) -> Reqwest {
+        let has_settings = self.has_tls || self.recipe.system_proxy || !self.recipe.configure.is_empty();
+        let source = match self.given {
+            Some(client) => Source::Given(client),
+            None => Source::Recipe(Box::new(self.recipe)),
+        };
+        Reqwest {
+            has_useless_settings: matches!(source, Source::Given(_)) && has_settings,
+            clients: Clients::new(source),
+            dispatcher: self.dispatcher,
+        }
+    }
+}
+
+impl fmt::Debug for ReqwestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestBuilder").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_repeated() {
+        let call = || Call::new(&Exchange::new(http::Request::new(Body::empty())), &Dispatcher::default());
+        let (unsent, fresh, reused) = (call(), call(), call());
+        fresh.dialed(None);
+        fresh.taken();
+        reused.taken();
+        let closed = |sent| Error::new(ErrorKind::Closed, "gone").with_sent(sent);
+        let table = [
+            (&reused, Sent::Nothing, Method::POST, true),
+            (&reused, Sent::Maybe, Method::PUT, true),
+            (&reused, Sent::Maybe, Method::POST, false),
+            (&reused, Sent::Answered, Method::GET, false),
+            // Refused by a server of HTTP/2.
+            (&fresh, Sent::Nothing, Method::POST, true),
+            // A fresh connection is no stale one.
+            (&fresh, Sent::Maybe, Method::GET, false),
+            (&unsent, Sent::Nothing, Method::GET, false),
+        ];
+        for (call, sent, method, expected) in table {
+            assert_eq!(may_repeat(&closed(sent), call, &method), expected, "{sent:?} {method}");
+        }
+        let reset = Error::new(ErrorKind::Protocol, "bad").with_sent(Sent::Nothing);
+        assert!(!may_repeat(&reset, &reused, &Method::GET));
+    }
+}

@@ -1,0 +1,68 @@
+//! ureq's response as the core's.
+//!
+//! What must never enter this file: the request, sockets.
+
+use std::sync::Arc;
+
+use client_core::{Body, ConnectionInfo, ErrorKind, Event, Phase, Result, StatusCode, Trace};
+use http::header::CONTENT_LENGTH;
+use http::response::Parts;
+use http::{HeaderMap, Response};
+
+use crate::call::Call;
+use crate::download::{Bridge, Download};
+use crate::head;
+use crate::workers::Workers;
+
+/// What a worker hands to its task.
+pub(crate) struct Answer {
+    parts: Parts,
+    connection: ConnectionInfo,
+    body: Option<(Arc<Bridge>, Option<u64>)>,
+}
+
+/// A worker's part: takes ureq's response, and what has arrived of its body.
+///
+/// # Errors
+/// [`ErrorKind::Protocol`] for a 101 that nobody asked for.
+pub(crate) fn answer(response: Response<ureq::Body>, call: &Arc<Call>, workers: &Workers) -> Result<Answer> {
+    let (mut parts, body) = response.into_parts();
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(call.error(ErrorKind::Protocol, "it switches protocols without being asked to (RFC 9110 §15.2.2)"));
+    }
+    parts.headers = head::unmask(std::mem::take(&mut parts.headers));
+    // What ureq leaves there: the agent, the URI. None of it is ours to hand on.
+    parts.extensions.clear();
+    call.enter(Phase::Body);
+    let reader = body.into_reader();
+    let bridge = Bridge::new(Arc::clone(call), workers.clone());
+    // Known before the end is: for a response to HEAD there is no body, whatever the fields say, and the bridge is at its end.
+    bridge.fill(reader);
+    let length = content_length(&parts.headers);
+    Ok(Answer {
+        parts,
+        connection: call.connection(),
+        body: (!bridge.is_empty()).then_some((bridge, length)),
+    })
+}
+
+impl Answer {
+    /// The task's part.
+    pub(crate) fn into_response(self, trace: &Trace) -> Response<Body> {
+        trace.emit(&Event::ResponseHead {
+            status: self.parts.status,
+            version: self.parts.version,
+        });
+        let body = self.body.map_or_else(Body::empty, |(bridge, length)| Body::wrap(Download::new(bridge, length)));
+        let mut response = Response::from_parts(self.parts, body);
+        response.extensions_mut().insert(self.connection);
+        response
+    }
+}
+
+/// The announced length: only ever alone, since a transfer coding beside it is refused.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    // A list of one length repeated is that length (RFC 9110 §8.6); ureq has seen to it that they agree.
+    value.split(',').next()?.trim().parse().ok()
+}

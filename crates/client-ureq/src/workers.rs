@@ -1,0 +1,353 @@
+//! The threads: made when there is work, ended when there is none, never more than allowed; and the queue before them.
+//!
+//! Two lanes share the threads. An *exchange* holds its thread from the connection to the response's head, a *body* from the wish for
+//! more bytes until they are there. Exchanges never take every thread: a request body may come out of a response body of the same
+//! engine, and a pool full of such uploads would otherwise wait for itself.
+//!
+//! What must never enter this file: HTTP, ureq.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// What a worker runs, told where it runs.
+type Job = Box<dyn FnOnce(&mut Worker<'_>) + Send>;
+
+/// The pool. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Workers(Arc<Shared>);
+
+/// How many threads, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) max_threads: usize,
+    /// How long a thread waits for more to do.
+    pub(crate) keep_alive: Duration,
+}
+
+impl Size {
+    /// One thread in eight, at least one, is kept for bodies.
+    fn max_exchanges(self) -> usize {
+        self.max_threads.saturating_sub((self.max_threads / 8).max(1)).max(1)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    Exchange,
+    Body,
+}
+
+struct Shared {
+    size: Size,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// By age, so that the queue is fair and any job can be taken out of it.
+    exchanges: BTreeMap<u64, Job>,
+    bodies: BTreeMap<u64, Job>,
+    next_id: u64,
+    threads: usize,
+    /// Threads that wait and have not been called.
+    idle: usize,
+    /// Waiting threads that were called, and have not come to take their job yet.
+    called: usize,
+    /// Threads that were made, and have not come to take their job yet.
+    starting: usize,
+    busy_exchanges: usize,
+    is_closed: bool,
+}
+
+impl Workers {
+    pub(crate) fn new(size: Size) -> Self {
+        Self(Arc::new(Shared {
+            size,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+        }))
+    }
+
+    /// Queues a job. The ticket takes it out again.
+    ///
+    /// # Errors
+    /// The system's, if there is no thread at all and none can be made.
+    pub(crate) fn submit(&self, lane: Lane, job: impl FnOnce(&mut Worker<'_>) + Send + 'static) -> io::Result<Ticket> {
+        let mut state = self.0.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        state.queue(lane).insert(id, Box::new(job));
+        let (state, called) = self.0.call(state);
+        drop(state);
+        let ticket = Ticket {
+            workers: self.clone(),
+            lane,
+            id,
+        };
+        match called {
+            Err(error) if ticket.withdraw() => Err(error),
+            _ => Ok(ticket),
+        }
+    }
+
+    /// Threads end as soon as they have nothing to do. What is queued is still done, and so is what comes later: a response's body
+    /// may outlive its engine.
+    pub(crate) fn close(&self) {
+        self.0.lock().is_closed = true;
+        self.0.wake.notify_all();
+    }
+
+    #[cfg(test)]
+    fn threads(&self) -> usize {
+        self.0.lock().threads
+    }
+}
+
+/// A place in the queue.
+pub(crate) struct Ticket {
+    workers: Workers,
+    lane: Lane,
+    id: u64,
+}
+
+impl Ticket {
+    /// Takes the job out of the queue; `false` if a worker has it already.
+    pub(crate) fn withdraw(&self) -> bool {
+        // Not dropped under the lock: a job owns the user's request.
+        let job = self.workers.0.lock().queue(self.lane).remove(&self.id);
+        job.is_some()
+    }
+}
+
+/// The thread that runs a job.
+pub(crate) struct Worker<'a> {
+    shared: &'a Arc<Shared>,
+    lane: Lane,
+}
+
+impl Worker<'_> {
+    /// From here on the job is one of the body lane: the next exchange may begin.
+    pub(crate) fn turn_to_body(&mut self) {
+        if self.lane == Lane::Exchange {
+            self.lane = Lane::Body;
+            let mut state = self.shared.lock();
+            state.busy_exchanges -= 1;
+            // If no thread can be made for the one that may now run, this thread takes it afterwards.
+            let _ = self.shared.call(state);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls or makes one thread, if there is a job for it.
+    fn call<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, io::Result<()>) {
+        if state.runnable(self.size) <= state.called + state.starting {
+            return (state, Ok(()));
+        }
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.called += 1;
+            self.wake.notify_one();
+        } else if state.threads < self.size.max_threads {
+            let shared = Arc::clone(self);
+            if let Err(error) = thread::Builder::new().name("client-ureq".into()).spawn(move || shared.work()) {
+                // Not fatal as long as another thread will come by.
+                let result = if state.threads == 0 { Err(error) } else { Ok(()) };
+                return (state, result);
+            }
+            state.threads += 1;
+            state.starting += 1;
+        }
+        (state, Ok(()))
+    }
+
+    /// A thread's life.
+    fn work(self: Arc<Self>) {
+        let mut state = self.lock();
+        state.starting -= 1;
+        loop {
+            while let Some((lane, job)) = state.take(self.size) {
+                // One was taken; there may be another for somebody else.
+                (state, _) = self.call(state);
+                drop(state);
+                let mut worker = Worker { shared: &self, lane };
+                // A panic inside ureq is this job's failure, which its own guard reports; the thread lives on.
+                let _ = catch_unwind(AssertUnwindSafe(|| job(&mut worker)));
+                let lane = worker.lane;
+                state = self.lock();
+                state.busy_exchanges -= usize::from(lane == Lane::Exchange);
+            }
+            if state.is_closed {
+                break;
+            }
+            state.idle += 1;
+            let (woken, timeout) = self.wake.wait_timeout(state, self.size.keep_alive).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if state.called > 0 {
+                // Whoever called has taken this thread, or one like it, out of the idle ones.
+                state.called -= 1;
+            } else {
+                state.idle -= 1;
+                if timeout.timed_out() {
+                    break;
+                }
+            }
+        }
+        state.threads -= 1;
+    }
+}
+
+impl State {
+    fn queue(&mut self, lane: Lane) -> &mut BTreeMap<u64, Job> {
+        match lane {
+            Lane::Exchange => &mut self.exchanges,
+            Lane::Body => &mut self.bodies,
+        }
+    }
+
+    /// How many of the queued jobs may run now.
+    fn runnable(&self, size: Size) -> usize {
+        let free = size.max_exchanges().saturating_sub(self.busy_exchanges);
+        self.bodies.len() + self.exchanges.len().min(free)
+    }
+
+    /// The next job: bodies first, since finishing what was begun frees connections.
+    fn take(&mut self, size: Size) -> Option<(Lane, Job)> {
+        if let Some((_, job)) = self.bodies.pop_first() {
+            return Some((Lane::Body, job));
+        }
+        if self.busy_exchanges >= size.max_exchanges() {
+            return None;
+        }
+        let (_, job) = self.exchanges.pop_first()?;
+        self.busy_exchanges += 1;
+        Some((Lane::Exchange, job))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn pool(max_threads: usize, keep_alive: Duration) -> Workers {
+        Workers::new(Size { max_threads, keep_alive })
+    }
+
+    /// A job that says when it runs and ends when it is told to.
+    fn held(workers: &Workers, lane: Lane, name: &'static str, log: &Sender<&'static str>) -> (Sender<()>, Ticket) {
+        let (release, wait): (_, Receiver<()>) = channel();
+        let log = log.clone();
+        let job = move |_: &mut Worker<'_>| {
+            log.send(name).unwrap();
+            let _ = wait.recv();
+        };
+        (release, workers.submit(lane, job).unwrap())
+    }
+
+    #[test]
+    fn threads_are_reused_and_never_too_many() {
+        let workers = pool(4, HOUR);
+        let (log, seen) = channel();
+        for _ in 0..50 {
+            drop(held(&workers, Lane::Body, "ran", &log));
+        }
+        for _ in 0..50 {
+            seen.recv().unwrap();
+        }
+        assert!(workers.threads() <= 4);
+    }
+
+    #[test]
+    fn exchanges_leave_a_thread_for_bodies() {
+        let workers = pool(2, HOUR);
+        let (log, seen) = channel();
+        let (first, _) = held(&workers, Lane::Exchange, "first", &log);
+        let (second, _) = held(&workers, Lane::Exchange, "second", &log);
+        assert_eq!(seen.recv().unwrap(), "first");
+        let (body, _) = held(&workers, Lane::Body, "body", &log);
+        assert_eq!(seen.recv().unwrap(), "body", "it runs although another exchange came first");
+        drop((first, body));
+        assert_eq!(seen.recv().unwrap(), "second");
+        drop(second);
+    }
+
+    #[test]
+    fn turning_to_the_body_lets_the_next_exchange_begin() {
+        let workers = pool(2, HOUR);
+        let (log, seen) = channel();
+        let turned = Arc::new(Barrier::new(2));
+        let gate = Arc::clone(&turned);
+        let job = move |worker: &mut Worker<'_>| {
+            worker.turn_to_body();
+            gate.wait();
+        };
+        workers.submit(Lane::Exchange, job).unwrap();
+        let (next, _) = held(&workers, Lane::Exchange, "next", &log);
+        assert_eq!(seen.recv().unwrap(), "next");
+        turned.wait();
+        drop(next);
+    }
+
+    #[test]
+    fn the_queue_is_fair_and_can_be_left() {
+        let workers = pool(2, HOUR);
+        let (log, seen) = channel();
+        let (blocker, _) = held(&workers, Lane::Exchange, "blocker", &log);
+        assert_eq!(seen.recv().unwrap(), "blocker");
+        let (_a, a) = held(&workers, Lane::Exchange, "a", &log);
+        let (b, running) = held(&workers, Lane::Exchange, "b", &log);
+        let (c, _) = held(&workers, Lane::Exchange, "c", &log);
+        assert!(a.withdraw() && !a.withdraw());
+        drop((blocker, c));
+        assert_eq!(seen.recv().unwrap(), "b");
+        assert!(!running.withdraw());
+        drop(b);
+        assert_eq!(seen.recv().unwrap(), "c");
+    }
+
+    #[test]
+    fn a_panic_costs_the_job_and_not_the_thread() {
+        let workers = pool(2, HOUR);
+        let (log, seen) = channel();
+        workers
+            .submit(Lane::Exchange, |_: &mut Worker<'_>| std::panic::resume_unwind(Box::new(())))
+            .unwrap();
+        drop(held(&workers, Lane::Exchange, "after", &log));
+        assert_eq!(seen.recv().unwrap(), "after");
+    }
+
+    #[test]
+    fn threads_end_when_idle_and_when_closed() {
+        for (keep_alive, close) in [(Duration::from_millis(1), false), (HOUR, true)] {
+            let workers = pool(8, keep_alive);
+            let (log, seen) = channel();
+            let busy: Vec<_> = (0..8).map(|_| held(&workers, Lane::Body, "ran", &log)).collect();
+            busy.iter().for_each(|_| assert_eq!(seen.recv().unwrap(), "ran"));
+            assert_eq!(workers.threads(), 8);
+            drop(busy);
+            if close {
+                workers.close();
+            }
+            while workers.threads() > 0 {
+                thread::yield_now();
+            }
+            // There is work again: so are there threads.
+            drop(held(&workers, Lane::Body, "later", &log));
+            assert_eq!(seen.recv().unwrap(), "later");
+        }
+    }
+}
