@@ -13,7 +13,7 @@ pub(crate) fn summary(results: &Results) -> String {
     let width = TOPICS.iter().map(|topic| topic.name.len()).max().unwrap_or(0) + 2;
     let _ = write!(out, "{:<width$}", "");
     for engine in &results.engines {
-        let _ = write!(out, "{:<22}", engine.engine.name);
+        let _ = write!(out, "{:<38}", engine.engine.name);
     }
     out.push('\n');
     for topic in TOPICS {
@@ -23,7 +23,7 @@ pub(crate) fn summary(results: &Results) -> String {
         }
         let _ = write!(out, "{:<width$}", topic.name);
         for tally in tallies {
-            let _ = write!(out, "{:<22}", words(tally));
+            let _ = write!(out, "{:<38}", words(tally));
         }
         out.truncate(out.trim_end().len());
         out.push('\n');
