@@ -18,8 +18,11 @@ mod ureq;
 pub(crate) struct EngineUnderTest {
     pub(crate) name: &'static str,
     pub(crate) capabilities: fn() -> Capabilities,
-    pub(crate) run: fn(&dyn Fn(&Case) -> bool) -> Vec<CaseResult>,
+    pub(crate) run: fn(&Selects<'_>) -> Vec<CaseResult>,
 }
+
+/// Which cases to run.
+pub(crate) type Selects<'a> = dyn Fn(&Case) -> bool + 'a;
 
 /// Every engine, in the order of the tables.
 pub(crate) fn all() -> Vec<EngineUnderTest> {

@@ -54,6 +54,8 @@ fn bar(out: &mut String, x: usize, y: usize, tally: Tally) {
     } = tally;
     let all = passed + refused + skipped + deviates + failed;
     let (width, height) = (CELL.0 - 10, CELL.1 - 6);
+    // A topic without cases has an empty bar.
+    let upto = |count: usize| (count * width).checked_div(all).unwrap_or(0);
     let mut from = 0;
     for (count, class) in [
         (failed, "failed"),
@@ -61,9 +63,9 @@ fn bar(out: &mut String, x: usize, y: usize, tally: Tally) {
         (refused, "refused"),
         (skipped, "none"),
     ] {
-        let part = if all == 0 { 0 } else { (from + count) * width / all - from * width / all };
+        let part = upto(from + count) - upto(from);
         if part > 0 {
-            let left = x + from * width / all;
+            let left = x + upto(from);
             let _ = writeln!(out, "<rect class=\"{class}\" x=\"{left}\" y=\"{y}\" width=\"{part}\" height=\"{height}\"/>");
         }
         from += count;
