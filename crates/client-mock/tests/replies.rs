@@ -188,7 +188,7 @@ fn an_early_answer_leaves_the_body_on_its_way() {
         assert_eq!(response.bytes().await.unwrap(), "b");
     });
     // Where a 100 was expected, a final answer comes in its place and the body stays at home.
-    mock.enqueue(Reply::status(417).early().body("no"));
+    mock.enqueue(Reply::status(401).early().body("no"));
     let expecting = http.post(URL).header("expect", "100-continue").body("abc");
     assert_eq!(mock.run(async { expecting.send().await.unwrap().text().await.unwrap() }), "no");
     assert_eq!(mock.requests()[2].body, "");
