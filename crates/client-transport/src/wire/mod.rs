@@ -147,7 +147,7 @@ impl<P: Protocol> Shared<P> {
     async fn execute(self: &Arc<Self>, route: &Route, exchange: &mut Exchange) -> Result<Response<Body>> {
         let mut history = History::default();
         loop {
-            let lease = self.acquire(route, exchange).await?;
+            let lease = self.acquire(route, exchange).await.map_err(|error| history.told(error))?;
             let connection = (lease.is_reused(), lease.is_shared());
             let mut body = exchange.request.body().try_clone().filter(|_| connection != (false, false));
             let is_empty = exchange.request.body().is_empty();
@@ -160,7 +160,7 @@ impl<P: Protocol> Shared<P> {
                 body = Some(std::mem::take(exchange.request.body_mut()));
             }
             let (true, Some(body)) = (may_repeat(&error, connection, exchange.request.method(), history), body) else {
-                return Err(error);
+                return Err(history.told(error));
             };
             history.add(&error);
             *exchange.request.body_mut() = body;
@@ -270,6 +270,12 @@ impl History {
             Sent::Maybe | Sent::Answered => self.risked = true,
         }
     }
+
+    /// The last attempt's error, truthful about all: that this one sent nothing does not undo what an earlier one may have.
+    fn told(self, error: Error) -> Error {
+        let sent = error.sent();
+        if self.risked { error.with_sent(sent.max(Sent::Maybe)) } else { error }
+    }
 }
 
 /// Whether an exchange may be repeated behind the caller's back (RFC 9112 §9.3.1, RFC 9110 §9.2.2): only where a connection from
@@ -292,6 +298,16 @@ fn is_idempotent(method: &Method) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_earlier_attempt_is_not_forgotten() {
+        let failed = |sent| Error::new(ErrorKind::Connect, "refused").with_sent(sent);
+        let mut history = History::default();
+        assert_eq!(history.told(failed(Sent::Nothing)).sent(), Sent::Nothing);
+        history.add(&Error::new(ErrorKind::Closed, "gone").with_sent(Sent::Maybe));
+        assert_eq!(history.told(failed(Sent::Nothing)).sent(), Sent::Maybe);
+        assert_eq!(history.told(failed(Sent::Answered)).sent(), Sent::Answered);
+    }
 
     #[test]
     fn what_may_be_repeated() {
