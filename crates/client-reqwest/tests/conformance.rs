@@ -33,10 +33,6 @@ const LAX: &str = "the h2 crate lets it pass";
 /// What reqwest does and cannot be told not to do.
 const DEVIATIONS: &[(&str, &str)] = &[
     (
-        "errors.closed_at_once",
-        "hyper sees the close before it writes: nothing was sent, and the case expects that something may have been",
-    ),
-    (
         "http2.host_is_authority",
         "hyper takes `:authority` from the URL; a Host of the user's is refused over HTTP/2",
     ),

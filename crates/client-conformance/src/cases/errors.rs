@@ -83,7 +83,9 @@ async fn closed(ctx: Ctx, script: Script) -> Outcome {
     let error = fails(&ctx, ctx.client()?.post(server.url("/")).body("hello").send()).await?;
     ensure_eq!(error.kind(), ErrorKind::Closed, "kind of {error:?}");
     ensure!(matches!(error.phase(), Some(Phase::Send | Phase::Head)), "phase of {error:?}");
-    ensure!(error.sent() != Sent::Nothing, "the request was sent, but the error says that nothing was");
+    // An engine may see the close before it writes: then nothing was sent, and it may say so.
+    let is_true = error.sent() != Sent::Nothing || server.connection(0).received().is_empty();
+    ensure!(is_true, "the request was sent, but the error says that nothing was");
     ensure_eq!(server.counts().accepted, 1, "connections");
     Ok(())
 }
