@@ -28,7 +28,8 @@ use crate::url::IntoUrl;
 /// Makes calls. Cheap to clone; clones share the engine and its connections.
 ///
 /// A client sends nothing that was not asked for: no `User-Agent`, no `Accept`, no cookies; only what the protocol needs. Two plugins
-/// are part of every client: [`Redirect`] (follows up to 10) and [`HttpTimeout`] (no limits until set).
+/// are part of every client: [`Redirect`] (follows up to 10) and [`HttpTimeout`] (no limits until set). A `417` to an `Expect` of the
+/// user's is answered by repeating the request without it, where its body can be sent again (RFC 9110 §10.1.1).
 ///
 /// ```no_run
 /// # async fn run(http: client_core::HttpClient) -> client_core::Result<()> {
