@@ -4,7 +4,7 @@
 //!
 //! 1. `router.rs` finds its [`Route`](route::Route): the origin, and every setting that shapes a connection, as one value.
 //! 2. `pool/` answers whether there is a connection for that route, or whether to dial or to wait.
-//! 3. `dial.rs` makes one, as a fold over hops: names (`dns.rs`), addresses (`happy.rs`, `tcp.rs`), proxies (`proxy/`), TLS (`tls/`). What may be connected
+//! 3. `dial.rs` makes one, as a fold over hops: names (`dns.rs`), addresses (`happy.rs`, `tcp.rs`), proxies (`proxy/`), TLS (`tls.rs`). What may be connected
 //!    to at all is the word of `egress.rs`.
 //! 4. `wire/` puts these together around a protocol.
 //!

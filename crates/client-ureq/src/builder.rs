@@ -10,10 +10,10 @@ use client_core::{Error, Result, Timeout, Timeouts, TlsConfig};
 use ureq::Agent;
 use ureq::unversioned::transport::Connector;
 
-use crate::dial::{Dial, EnterTls, Later, misconfigured};
+use crate::dial::{Dial, Later, misconfigured};
 use crate::names::Names;
 use crate::socket::BUFFER_SIZE;
-use crate::tls::{self, Tls};
+use crate::tls::Tls;
 use crate::wire::Finish;
 use crate::workers::{Size, Workers};
 use crate::{Ureq, timer};
@@ -107,8 +107,7 @@ impl UreqBuilder {
 
     /// How servers are verified, and how we identify ourselves. Default: the platform's trusted roots.
     ///
-    /// ureq's connector knows roots, an identity, and whether to verify at all. Pins, a key log, and accepting any host name with a
-    /// valid certificate are refused when a client is built.
+    /// What cannot be used (unreadable PEM, a key that does not fit) is refused when a client is built.
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = tls;
         self
@@ -151,10 +150,9 @@ impl UreqBuilder {
             .max_idle_connections(self.max_idle)
             .max_idle_connections_per_host(self.max_idle_per_host)
             .max_idle_age(self.keep_alive);
-        let config = tls::configure(config, &self.tls)?.build();
         let names = Names::new(self.hosts.clone(), self.threads.max_threads);
-        let chain = ().chain(Dial::new(names)).chain(EnterTls).chain(Tls::default()).chain(Finish);
-        Ok(Agent::with_parts(config, chain, Later))
+        let chain = ().chain(Dial::new(names)).chain(Tls::new(&self.tls)?).chain(Finish);
+        Ok(Agent::with_parts(config.build(), chain, Later))
     }
 }
 

@@ -11,7 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use client_core::{
-    ConnectionInfo, Error, ErrorKind, Event, HeaderMap, Instant, Limits, Phase, Result, Sent, StatusCode, TimeoutKind, Trace,
+    ConnectionInfo, Error, ErrorKind, Event, HeaderMap, Instant, Limits, Phase, Result, Sent, StatusCode, TimeoutKind, TlsInfo,
+    Trace,
 };
 use socket2::Socket;
 
@@ -46,6 +47,8 @@ struct State {
     notes: Vec<Note>,
     outcome: Option<Result<Answer>>,
     trailers: Option<HeaderMap>,
+    /// What TLS agreed upon, on the connection in use.
+    tls: Option<Arc<TlsInfo>>,
     waker: Option<Waker>,
     progress: Progress,
 }
@@ -254,12 +257,22 @@ impl Call {
         self.enter(Phase::Pool);
     }
 
+    /// The worker's side: what TLS has agreed upon, on a new connection or the one that serves this call.
+    pub(crate) fn set_tls(&self, tls: Option<Arc<TlsInfo>>) {
+        self.lock().tls = tls;
+    }
+
+    pub(crate) fn take_tls(&self) -> Option<Arc<TlsInfo>> {
+        self.lock().tls.take()
+    }
+
     pub(crate) fn connection(&self) -> ConnectionInfo {
         let progress = self.progress();
         let mut info = ConnectionInfo::new();
         info.remote_addr = progress.remote_addr;
         info.local_addr = progress.local_addr;
         info.reused = progress.is_reused;
+        info.tls = self.lock().tls.clone();
         info
     }
 

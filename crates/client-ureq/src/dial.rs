@@ -1,4 +1,4 @@
-//! From an origin to a connection: ureq's connector chain, with our own first and last link, and ureq's TLS between them.
+//! From an origin to a connection: ureq's connector chain, of our own links: this one, `tls.rs`, and `wire.rs`.
 //!
 //! What must never enter this file: HTTP.
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 use client_core::{Error, ErrorKind, Instant, Phase, Result};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, Transport};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use crate::call::{self, Call, Interrupt, cancelled};
 use crate::error::carry;
@@ -98,21 +98,6 @@ fn attempt(address: SocketAddr, limit: Duration, call: &Call) -> std::io::Result
     socket.connect_timeout(&address.into(), limit)?;
     // A second handle: the first may be in the hands of whoever cancels just now.
     Ok(socket.try_clone()?.into())
-}
-
-/// The link before TLS: says that it begins.
-#[derive(Debug)]
-pub(crate) struct EnterTls;
-
-impl<In: Transport> Connector<In> for EnterTls {
-    type Out = In;
-
-    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<In>, ureq::Error> {
-        if details.needs_tls() {
-            call::current()?.enter(Phase::Tls);
-        }
-        Ok(chained)
-    }
 }
 
 /// ureq asks for addresses before it looks into its pool. Here it gets none: [`Dial`] looks names up when a connection is made, so

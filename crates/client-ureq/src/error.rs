@@ -9,6 +9,7 @@ use client_core::{Error, ErrorKind, Phase};
 use ureq::unversioned::transport::NextTimeout;
 
 use crate::call::Call;
+use crate::tls;
 
 /// An error of ours, on its way through ureq.
 pub(crate) fn carry(error: Error) -> ureq::Error {
@@ -28,15 +29,16 @@ pub(crate) fn ureq_timeout(timeout: NextTimeout) -> ureq::Error {
 /// What ureq returned, classified.
 pub(crate) fn of(error: ureq::Error, call: &Call) -> Error {
     let phase = call.progress().phase.unwrap_or(Phase::Pool);
-    let (kind, message) = match error {
+    let meaning = match error {
         ureq::Error::Other(other) => match other.downcast::<Error>() {
             Ok(ours) => return *ours,
             Err(foreign) => return call.error(ErrorKind::Engine, foreign.to_string()).with_source(foreign),
         },
-        ureq::Error::Io(ref io) => of_io(io, phase),
+        // A server of TLS 1.3 refuses a client's certificate after the handshake (RFC 8446 §4.4.2).
+        ureq::Error::Io(ref io) => tls::classify(io).unwrap_or_else(|| of_io(io, phase)),
         ref other => classify(other, phase),
     };
-    call.error(kind, message).with_source(error)
+    call.place(meaning).with_source(error)
 }
 
 /// What a reader of ureq's returned, classified.
@@ -44,7 +46,7 @@ pub(crate) fn of_read(error: io::Error, call: &Call) -> Error {
     of(ureq::Error::from(error), call)
 }
 
-fn classify(error: &ureq::Error, phase: Phase) -> (ErrorKind, String) {
+fn classify(error: &ureq::Error, phase: Phase) -> Error {
     use ureq::Error as U;
     let kind = match error {
         // Before anything was sent, it was ureq that refused to send it.
@@ -58,19 +60,18 @@ fn classify(error: &ureq::Error, phase: Phase) -> (ErrorKind, String) {
         _ if phase == Phase::Tls => ErrorKind::Tls,
         _ => ErrorKind::Engine,
     };
-    (kind, error.to_string())
+    Error::new(kind, error.to_string())
 }
 
-fn of_io(error: &io::Error, phase: Phase) -> (ErrorKind, String) {
-    match error.kind() {
+fn of_io(error: &io::Error, phase: Phase) -> Error {
+    let (kind, message) = match error.kind() {
         // ureq says so of an agent that was shut down.
         io::ErrorKind::NotConnected if phase <= Phase::Pool => (ErrorKind::Closed, "the client is closed".into()),
         _ if phase == Phase::Tls => (ErrorKind::Tls, format!("handshake failed: {error}")),
         _ if phase <= Phase::Connect => (ErrorKind::Connect, error.to_string()),
-        // What TLS finds wrong with a record.
-        io::ErrorKind::InvalidData => (ErrorKind::Tls, error.to_string()),
         _ => (ErrorKind::Closed, format!("the server closed the connection: {error}")),
-    }
+    };
+    Error::new(kind, message)
 }
 
 #[cfg(test)]
@@ -97,7 +98,6 @@ mod tests {
             (io(io::ErrorKind::ConnectionRefused), Phase::Connect, ErrorKind::Connect),
             (io(io::ErrorKind::InvalidData), Phase::Tls, ErrorKind::Tls),
             (io(io::ErrorKind::ConnectionReset), Phase::Tls, ErrorKind::Tls),
-            (io(io::ErrorKind::InvalidData), Phase::Body, ErrorKind::Tls),
             (io(io::ErrorKind::UnexpectedEof), Phase::Head, ErrorKind::Closed),
             (ureq::Error::HostNotFound, Phase::Resolve, ErrorKind::Resolve),
             (ureq::Error::BadUri("x".into()), Phase::Pool, ErrorKind::InvalidRequest),

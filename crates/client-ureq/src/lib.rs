@@ -31,7 +31,7 @@
 //!
 //! # What it can do
 //!
-//! HTTP/1.1 and 1.0, TLS with chosen roots and a client identity, connect and socket timeouts per request, a limit for waiting for a
+//! HTTP/1.1 and 1.0, TLS with chosen roots, a client identity and pins, connect and socket timeouts per request, a limit for waiting for a
 //! thread, `Expect: 100-continue` (a bounded wait of one second), informational responses, streamed uploads, response trailers, reuse
 //! of connections, the remote address. A request on a pooled connection that the server closed at the same moment is repeated once, if
 //! it is idempotent and its body is in memory; ureq itself repeats nothing.
@@ -45,7 +45,6 @@
 //! | not promised | why |
 //! |---|---|
 //! | HTTP/2, HTTP/3 | ureq speaks HTTP/1 only |
-//! | SPKI pins, a key log | ureq's rustls connector takes roots, an identity and a provider, and no `rustls::ClientConfig`; a connector of our own would do it |
 //! | proxies | ureq knows CONNECT and SOCKS, but not the absolute form that a plain HTTP request needs (RFC 9112 §3.2.2), and its SOCKS sockets cannot be interrupted |
 //! | Unix sockets | one more first link of the connector chain |
 //! | `OPTIONS *` | ureq takes the target from the URI, and a part of it (its cookie jar) panics at a URI with this one |
@@ -59,8 +58,8 @@
 //!
 //! # The life of an exchange
 //!
-//! `exchange.rs` (the future and its job) → `request.rs` → `workers.rs` (a thread) → ureq, through our `dial.rs` (name, TCP), its TLS,
-//! and our `wire.rs` (each exchange's begin and end; `head.rs` and `chunked.rs` judge what it receives) → `response.rs` →
+//! `exchange.rs` (the future and its job) → `request.rs` → `workers.rs` (a thread) → ureq, through our `dial.rs` (name, TCP), `tls.rs`
+//! and `wire.rs` (each exchange's begin and end; `head.rs` and `chunked.rs` judge what it receives) → `response.rs` →
 //! `download.rs` (the body).
 
 mod builder;
@@ -138,7 +137,7 @@ impl Engine for Ureq {
     }
 
     fn capabilities(&self) -> Capabilities {
-        tls::CAPABILITIES.iter().fold(CAPABILITIES, |all, one| all.with(*one))
+        CAPABILITIES | tls::CAPABILITIES
     }
 
     fn timer(&self) -> &dyn Timer {

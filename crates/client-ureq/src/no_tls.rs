@@ -1,21 +1,25 @@
 //! In place of `tls.rs` where the feature is off: `https` is not promised, and TLS settings are refused.
 
-use client_core::{Capability, Error, Result, RootCerts, TlsConfig};
-use ureq::config::ConfigBuilder;
-use ureq::typestate::AgentScope;
+use client_core::{Capabilities, Capability, Error, Result, RootCerts, TlsConfig};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
 
 /// What is promised.
-pub(crate) const CAPABILITIES: &[Capability] = &[];
+pub(crate) const CAPABILITIES: Capabilities = Capabilities::NONE;
 
-/// Refuses any setting.
-///
-/// # Errors
-/// [`ErrorKind::Unsupported`](client_core::ErrorKind::Unsupported).
-pub(crate) fn configure(config: ConfigBuilder<AgentScope>, tls: &TlsConfig) -> Result<ConfigBuilder<AgentScope>> {
-    match asked(tls) {
-        Some(capability) => Err(Error::unsupported(capability)),
-        None => Ok(config),
+/// The link of the chain that does nothing.
+#[derive(Debug)]
+pub(crate) struct Tls(());
+
+impl Tls {
+    /// Refuses any setting.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](client_core::ErrorKind::Unsupported).
+    pub(crate) fn new(settings: &TlsConfig) -> Result<Self> {
+        match asked(settings) {
+            Some(capability) => Err(Error::unsupported(capability)),
+            None => Ok(Self(())),
+        }
     }
 }
 
@@ -30,14 +34,15 @@ fn asked(tls: &TlsConfig) -> Option<Capability> {
     asked.into_iter().find(|(is_asked, _)| *is_asked).map(|(_, capability)| capability)
 }
 
-/// The link of the chain that does nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Tls(());
-
 impl<In: Transport> Connector<In> for Tls {
     type Out = In;
 
     fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<In>, ureq::Error> {
         Ok(chained)
     }
+}
+
+/// A failure of TLS that surfaces while reading or writing; here there are none.
+pub(crate) fn classify(_: &std::io::Error) -> Option<Error> {
+    None
 }

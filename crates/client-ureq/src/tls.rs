@@ -1,156 +1,124 @@
-//! The core's TLS settings as ureq's; what ureq cannot do is refused. The cryptography is ring's, whatever else the program has.
+//! The link of ureq's connector chain that encrypts: rustls over any transport, by the configuration that `client-tls` makes. ureq's own
+//! takes no `rustls::ClientConfig`, so that pins and a key log could not be set.
 //!
-//! What must never enter this file: verification of our own.
+//! What must never enter this file: decisions about certificates.
 
+use std::fmt;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use client_core::{Capability, Error, ErrorKind, Identity, Result, RootCerts, TlsConfig, TlsVersion};
-use rustls::crypto::{CryptoProvider, ring};
-use ureq::config::ConfigBuilder;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts as UreqRoots, TlsProvider, parse_pem};
-use ureq::typestate::AgentScope;
+use client_core::{Capabilities, Error, ErrorKind, Phase, Result, TlsConfig};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+};
 
-pub(crate) use ureq::unversioned::transport::RustlsConnector as Tls;
+use crate::call::{self, Call};
+use crate::error::{carry, of_read};
+use crate::socket::BUFFER_SIZE;
+
+pub(crate) use client_tls::classify;
 
 /// What is promised.
-pub(crate) const CAPABILITIES: &[Capability] = &[Capability::Tls, Capability::CustomRoots, Capability::ClientIdentity];
+pub(crate) const CAPABILITIES: Capabilities = client_tls::CAPABILITIES;
 
-/// Sets `tls`.
-///
-/// # Errors
-/// [`ErrorKind::Unsupported`] for what ureq's connector does not know; [`ErrorKind::InvalidRequest`] for PEM that cannot be read.
-pub(crate) fn configure(config: ConfigBuilder<AgentScope>, tls: &TlsConfig) -> Result<ConfigBuilder<AgentScope>> {
-    refuse(tls)?;
-    let mut builder = ureq::tls::TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(provider(tls.get_min_version())))
-        .root_certs(roots(tls.get_roots())?)
-        .disable_verification(tls.accepts_invalid_certs());
-    if let Some(identity) = tls.get_identity() {
-        builder = builder.client_cert(Some(client_cert(identity)?));
-    }
-    Ok(config.tls_config(builder.build()))
-}
+/// The link.
+pub(crate) struct Tls(Arc<ClientConfig>);
 
-fn refuse(tls: &TlsConfig) -> Result<()> {
-    if !tls.pins().is_empty() {
-        return Err(Error::unsupported(Capability::SpkiPins));
+impl Tls {
+    /// With these settings, for every connection.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for PEM that cannot be read and a key that does not fit.
+    pub(crate) fn new(settings: &TlsConfig) -> Result<Self> {
+        let mut config = client_tls::client_config(settings)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
     }
-    let refused = [
-        (tls.logs_keys(), "TlsConfig::key_log"),
-        // Together with any certificate, ureq accepts any host; it cannot tell the two apart.
-        (
-            tls.accepts_invalid_hostnames() && !tls.accepts_invalid_certs(),
-            "TlsConfig::danger_accept_invalid_hostnames on its own",
-        ),
-    ];
-    match refused.into_iter().find(|(asked, _)| *asked) {
-        Some((_, setting)) => {
-            Err(Error::new(ErrorKind::Unsupported, format!("{setting}: ureq's TLS connector has no such setting")))
-        }
-        None => Ok(()),
+
+    fn handshake<In: Transport>(&self, below: In, details: &ConnectionDetails<'_>, call: &Call) -> Result<Encrypted> {
+        call.enter(Phase::Tls);
+        let host = details.uri.host().unwrap_or_default();
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let name = client_tls::server_name(host)?;
+        let session = ClientConnection::new(Arc::clone(&self.0), name);
+        let mut session = session.map_err(|error| client_tls::handshake(host, io::Error::other(error)))?;
+        let mut below = TransportAdapter::new(Box::new(below) as Box<dyn Transport>, Arc::clone(&details.current_time));
+        session.complete_io(&mut below).map_err(|error| failed(host, error, call))?;
+        call.set_tls(Some(Arc::new(client_tls::info(&session))));
+        Ok(Encrypted {
+            stream: StreamOwned::new(session, below),
+            buffers: LazyBuffers::new(BUFFER_SIZE, BUFFER_SIZE),
+        })
     }
 }
 
-/// ureq offers every version for which the provider has a cipher suite.
-fn provider(min: TlsVersion) -> CryptoProvider {
-    let mut provider = ring::default_provider();
-    if min > TlsVersion::Tls12 {
-        provider.cipher_suites.retain(|suite| suite.tls13().is_some());
-    }
-    provider
-}
+impl<In: Transport> Connector<In> for Tls {
+    type Out = Either<In, Encrypted>;
 
-fn roots(roots: &RootCerts) -> Result<UreqRoots> {
-    match roots {
-        RootCerts::Platform => Ok(UreqRoots::PlatformVerifier),
-        RootCerts::OnlyPem(pem) => {
-            let certificates = certificates(pem, "TlsConfig::roots")?;
-            // ureq would pass over what is no certificate, and trust nobody.
-            let mut store = rustls::RootCertStore::empty();
-            for certificate in &certificates {
-                store.add(certificate.der().to_vec().into()).map_err(|error| {
-                    Error::new(ErrorKind::InvalidRequest, format!("TlsConfig::roots: {error}")).with_source(error)
-                })?;
+    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+        let call = call::current()?;
+        match chained {
+            Some(below) if details.needs_tls() => {
+                let encrypted = self.handshake(below, details, &call).map_err(carry)?;
+                Ok(Some(Either::B(encrypted)))
             }
-            Ok(UreqRoots::new_with_certs(&certificates))
+            chained => Ok(chained.map(Either::A)),
         }
-        other => Err(Error::new(ErrorKind::Unsupported, format!("TlsConfig::roots: {other:?} is unknown to this engine"))),
     }
 }
 
-fn client_cert(identity: &Identity) -> Result<ClientCert> {
-    let chain = certificates(identity.chain_pem(), "Identity::from_pem, its chain")?;
-    let key = PrivateKey::from_pem(identity.key_pem()).map_err(|_| {
-        // Its error may quote what it read.
-        Error::new(ErrorKind::InvalidRequest, "Identity::from_pem: no private key can be read in the PEM text")
-    })?;
-    check_pair(identity)?;
-    Ok(ClientCert::new_with_certs(&chain, key))
-}
-
-/// ureq hands the pair to rustls when it first connects, and panics if rustls refuses it.
-fn check_pair(identity: &Identity) -> Result<()> {
-    use rustls_pki_types::pem::PemObject;
-    use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-
-    let mistake = |why: String| Error::new(ErrorKind::InvalidRequest, format!("Identity::from_pem: {why}"));
-    let chain = CertificateDer::pem_slice_iter(identity.chain_pem()).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|error| mistake(error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_slice(identity.key_pem()).map_err(|_| mistake("the key cannot be read".into()))?;
-    let provider = Arc::new(ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| mistake(error.to_string()))?;
-    let config = builder.with_root_certificates(rustls::RootCertStore::empty()).with_client_auth_cert(chain, key);
-    config.map(drop).map_err(|error| mistake(error.to_string()))
-}
-
-fn certificates(pem: &[u8], setting: &str) -> Result<Vec<Certificate<'static>>> {
-    let mistake = |why: &str| Error::new(ErrorKind::InvalidRequest, format!("{setting}: {why}"));
-    let mut found = Vec::new();
-    for item in parse_pem(pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| mistake(&error.to_string()))? {
-            found.push(certificate);
-        }
+/// What a handshake failed of: TLS, or whatever the socket has classified.
+fn failed(host: &str, error: io::Error, call: &Call) -> Error {
+    if classify(&error).is_some() || error.kind() == io::ErrorKind::UnexpectedEof {
+        return client_tls::handshake(host, error);
     }
-    if found.is_empty() {
-        Err(mistake("no certificate in the PEM text"))
-    } else {
-        Ok(found)
+    match of_read(error, call) {
+        lost if lost.kind() == ErrorKind::Closed && !call.is_cancelled() => client_tls::handshake(host, io::Error::other(lost)),
+        other => other,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use client_core::SpkiPin;
-    use ureq::Agent;
+/// A connection on which all is encrypted.
+pub(crate) struct Encrypted {
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+    buffers: LazyBuffers,
+}
 
-    use super::*;
-
-    fn refused(tls: TlsConfig) -> Error {
-        configure(Agent::config_builder(), &tls).err().expect("refused")
+impl Transport for Encrypted {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
     }
 
-    #[test]
-    fn what_ureq_cannot_do_is_refused_by_name() {
-        assert_eq!(refused(TlsConfig::new().pin(SpkiPin::sha256([0; 32]))).capability(), Some(Capability::SpkiPins));
-        assert!(refused(TlsConfig::new().key_log(true)).to_string().contains("key_log"));
-        assert!(refused(TlsConfig::new().danger_accept_invalid_hostnames(true)).to_string().contains("hostnames"));
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        Ok(self.stream.write_all(&self.buffers.output()[..amount])?)
     }
 
-    #[test]
-    fn what_cannot_be_read_is_refused_before_it_is_used() {
-        let bogus = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        for pem in ["", "no pem", bogus] {
-            assert_eq!(refused(TlsConfig::new().roots(RootCerts::only_pem(pem))).kind(), ErrorKind::InvalidRequest, "{pem}");
-        }
-        let mine = rcgen::generate_simple_self_signed(["a.example".into()]).unwrap();
-        let other = rcgen::KeyPair::generate().unwrap();
-        for key in [String::new(), other.serialize_pem()] {
-            let error = refused(TlsConfig::new().identity(Identity::from_pem(mine.cert.pem(), &key)));
-            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-        }
-        let pair = Identity::from_pem(mine.cert.pem(), mine.signing_key.serialize_pem());
-        assert!(configure(Agent::config_builder(), &TlsConfig::new().identity(pair)).is_ok());
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let n = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(n);
+        Ok(n > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl fmt::Debug for Encrypted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Encrypted").field(&self.stream.sock.inner()).finish()
     }
 }

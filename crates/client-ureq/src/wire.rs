@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use client_core::{Error, ErrorKind, Phase, StatusCode};
+use client_core::{Error, ErrorKind, Phase, StatusCode, TlsInfo};
 use ureq::Timeout;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, TransportAdapter};
 
@@ -37,6 +37,7 @@ impl<In: Transport> Connector<In> for Finish {
             stream: TransportAdapter::new(Box::new(stream), Arc::clone(&details.current_time)),
             remote_addr: progress.remote_addr,
             local_addr: progress.local_addr,
+            tls: call.take_tls(),
             chunked: None,
             broken: None,
             has_served: false,
@@ -53,6 +54,7 @@ pub(crate) struct Wire {
     is_tls: bool,
     remote_addr: Option<SocketAddr>,
     local_addr: Option<SocketAddr>,
+    tls: Option<Arc<TlsInfo>>,
     /// It has carried an exchange before.
     has_served: bool,
     awaits_head: bool,
@@ -124,6 +126,7 @@ impl Wire {
             progress.remote_addr = self.remote_addr;
             progress.local_addr = self.local_addr;
         });
+        call.set_tls(self.tls.clone());
         call.tell(Note::Connected {
             reused,
             remote_addr: self.remote_addr,

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
-use client_core::{ErrorKind, Identity, Phase, RootCerts, Sent, TlsConfig};
+use client_core::{ErrorKind, HttpClient, Identity, Phase, RootCerts, Sent, SpkiPin, TlsConfig, TlsVersion};
 use client_ureq::Ureq;
 use futures::executor::block_on;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -123,7 +123,9 @@ fn an_identity_is_shown_where_it_is_asked_for() {
     let (certificate, key) = authority.sign("me");
     let known = client(Ureq::builder().tls(tls.clone().identity(Identity::from_pem(certificate.pem(), key.serialize_pem()))));
     assert_eq!(text(&known, url("localhost", address)).unwrap(), "ok");
-    assert!(get(&client(Ureq::builder().tls(tls)), url("localhost", address)).is_err());
+    let error = get(&client(Ureq::builder().tls(tls)), url("localhost", address)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(error.to_string().contains("requires a client certificate"), "{error}");
 }
 
 #[test]
@@ -134,6 +136,39 @@ fn plain_http_is_no_tls() {
     });
     let error = get(&default(), server.url("/").replace("http:", "https:")).unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Tls, Some(Phase::Tls)));
+}
+
+#[test]
+fn mistakes_surface_when_the_client_is_built() {
+    let broken = TlsConfig::new().identity(Identity::from_pem("", ""));
+    let error = HttpClient::builder(Ureq::builder().tls(broken).build()).build().unwrap_err();
+    assert_eq!((error.kind(), error.engine()), (ErrorKind::InvalidRequest, Some("ureq")));
+}
+
+#[test]
+fn what_was_agreed_upon_is_told() {
+    let authority = Authority::new();
+    let address = authority.serve("localhost", false, support::OK, true);
+    let http = client(Ureq::builder().tls(TlsConfig::new().roots(authority.roots())));
+    for reused in [false, true] {
+        let response = get(&http, url("localhost", address)).unwrap();
+        let connection = response.connection().unwrap().clone();
+        let tls = connection.tls.unwrap();
+        assert_eq!((connection.reused, tls.version, tls.peer_certificates.len()), (reused, TlsVersion::Tls13, 1));
+        assert!(tls.cipher.starts_with("TLS_"), "{}", tls.cipher);
+        block_on(response.text()).unwrap();
+    }
+}
+
+/// A pin is a promise now; that it is kept on every engine, the suite shows. Here: that a mistake tells what would be right.
+#[test]
+fn a_pin_that_does_not_fit_tells_the_one_that_would() {
+    let authority = Authority::new();
+    let address = authority.serve("localhost", false, support::OK, true);
+    let tls = TlsConfig::new().roots(authority.roots()).pin(SpkiPin::sha256([7; 32]));
+    let error = get(&client(Ureq::builder().tls(tls)), url("localhost", address)).unwrap_err();
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::Tls, Some(Phase::Tls)));
+    assert!(error.to_string().contains("the server's own is SpkiPin("), "{error}");
 }
 
 /// RFC 8446 §6.1: without close_notify, a body that ends with its connection may have been cut short.

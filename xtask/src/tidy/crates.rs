@@ -12,16 +12,17 @@ use crate::shell::{Result, cargo_output};
 /// The direction of dependency: each crate of ours, and which others of ours it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("client-core", &[]),
-    ("client-transport", &["client-core"]),
+    ("client-tls", &["client-core"]),
+    ("client-transport", &["client-core", "client-tls"]),
     ("client-plugins", &["client-core"]),
     ("client-conformance", &["client-core"]),
     ("client-mock", &["client-core"]),
     ("client-cio", &["client-core", "client-transport"]),
     ("client-hyper", &["client-core", "client-h2", "client-transport"]),
     ("client-h2", &["client-core", "client-transport"]),
-    ("client-reqwest", &["client-core"]),
+    ("client-reqwest", &["client-core", "client-tls"]),
     ("client-curl", &["client-core"]),
-    ("client-ureq", &["client-core"]),
+    ("client-ureq", &["client-core", "client-tls"]),
 ];
 
 /// Crates at the top, which may use every other; nothing may use them.
@@ -31,13 +32,20 @@ const TOPS: &[&str] = &["client", "client-examples", "client-tests", "xtask"];
 const NEVER: &[(&str, &[&str])] = &[
     ("client-core", &["tokio", "mio", "rustls", "hyper", "futures-util"]),
     ("client-mock", &["tokio", "mio", "rustls", "hyper"]),
+    ("client-tls", &["tokio", "mio", "hyper"]),
     ("client-cio", &["hyper", "h2", "reqwest", "ureq", "curl"]),
     ("client-transport", &["hyper", "h2", "reqwest", "ureq", "curl"]),
     ("client-ureq", &["tokio", "hyper"]),
 ];
 
+/// What decides whom to trust, and the one crate that may use it directly: security code exists once.
+const ONLY_IN: &[(&str, &str)] = &[("rustls-webpki", "client-tls"), ("rustls-platform-verifier", "client-tls")];
+
 /// How many crates a build may take: `cargo tree` with these arguments, and the bound.
 const BUDGETS: &[(&str, usize)] = &[("-p client-cio --no-default-features", 45), ("-p client-cio", 80)];
+
+/// The platform whose crates are counted, wherever that is done.
+const COUNTED: &str = "x86_64-unknown-linux-gnu";
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -65,6 +73,7 @@ pub(super) fn check(root: &Path, findings: &mut Findings) -> Result {
     let ours: BTreeSet<&str> = metadata.packages.iter().map(|package| package.name.as_str()).collect();
     directions(&metadata, findings);
     jobs(root, &metadata, findings)?;
+    counts(root, findings)?;
     for (name, never) in NEVER.iter().filter(|(name, _)| ours.contains(name)) {
         let tree = tree(&format!("-p {name}"))?;
         for other in never.iter().filter(|other| tree.contains_key(**other)) {
@@ -95,6 +104,12 @@ fn directions(metadata: &Metadata, findings: &mut Findings) {
             }
             continue;
         };
+        let normal = |other: &&Dependency| other.kind.is_none();
+        for (guarded, home) in ONLY_IN.iter().filter(|(_, home)| *home != name) {
+            if package.dependencies.iter().filter(normal).any(|other| other.name == *guarded) {
+                findings.add(name, format!("depends on {guarded}, which only {home} may use"));
+            }
+        }
         let inner = package.dependencies.iter().filter(|other| other.kind.is_none() && other.path.is_some());
         for other in inner.filter(|other| !may_use.contains(&other.name.as_str())) {
             findings.add(name, format!("depends on {}; it may use: {}", other.name, may_use.join(", ")));
@@ -115,6 +130,31 @@ fn jobs(root: &Path, metadata: &Metadata, findings: &mut Findings) -> Result {
         }
     }
     Ok(())
+}
+
+/// The numbers of crates in the README's table of engines: without the default features, and with them.
+fn counts(root: &Path, findings: &mut Findings) -> Result {
+    let readme = fs::read_to_string(root.join("README.md")).map_err(|error| format!("README.md: {error}"))?;
+    let rows = readme.lines().filter_map(|line| Some((line, line.strip_prefix("| [`")?.split_once("`]")?.0)));
+    for (row, name) in rows {
+        let told = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default().trim();
+        // A crate that is only for tests has no features, and no numbers.
+        if told.starts_with(|first: char| first.is_ascii_digit()) {
+            let count = |features| count(&format!("-p {name} {features}"));
+            let measured = format!("{}, {}", count("--no-default-features")?, count("")?);
+            if told != measured {
+                findings.add("README.md", format!("says that {name} needs {told} crates; it is {measured}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many crates a build takes: the lines that the README's command counts.
+fn count(args: &str) -> Result<usize> {
+    let lines = cargo_output(&format!("tree {args} --target {COUNTED} --edges normal --prefix none --no-dedupe"))?;
+    // A crate that was printed before is marked.
+    Ok(lines.lines().map(|line| line.trim_end_matches(" (*)")).collect::<BTreeSet<_>>().len())
 }
 
 /// The crates of a build on any platform we can build for here, by name.

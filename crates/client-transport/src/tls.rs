@@ -1,23 +1,19 @@
-//! TLS over any stream, by rustls. What a certificate means is decided in `verify.rs`, what an error means in `explain.rs`, and
-//! `config.rs` turns our settings into rustls' own. HTTP must never enter: of the protocols above, only their names are known.
-
-mod config;
-mod explain;
-mod verify;
+//! TLS over any stream, by rustls: `client-tls` makes the configuration and explains what fails; here it meets a stream. HTTP must
+//! never enter: of the protocols above, only their names are known. Nor must decisions about certificates.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use client_core::{Bytes, Error, ErrorKind, Result, TlsConfig, TlsInfo, TlsVersion};
-use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
-use rustls_pki_types::ServerName;
+use client_core::{Result, TlsConfig};
+use client_tls::{info, server_name};
+use rustls::ClientConfig;
 
 use crate::dial::Link;
 use crate::route::Alpn;
 use crate::stream::Stream;
 
-pub use explain::classify;
+pub use client_tls::classify;
 
 pub(crate) type TlsStream = tokio_rustls::client::TlsStream<Stream>;
 
@@ -81,7 +77,7 @@ impl fmt::Debug for TlsSettings {
 /// Refuses settings that cannot be used: unreadable certificates, a key that does not fit. Loads no roots of the platform.
 pub(crate) fn check(settings: &TlsSettings) -> Result<()> {
     match &settings.0 {
-        Source::Ours(config) => config::check(config),
+        Source::Ours(config) => client_tls::check(config),
         Source::Raw(_) => Ok(()),
     }
 }
@@ -91,7 +87,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     server_name(name).map(drop)
 }
 
-/// Makes TLS streams, and remembers the configurations it has built: roots are loaded at the first use, and sessions are resumed within
+/// Makes TLS streams, and remembers the configurations it has built: roots are loaded once, and sessions are resumed within
 /// one configuration only.
 #[derive(Default)]
 pub(crate) struct TlsConnector(Mutex<Vec<Built>>);
@@ -117,7 +113,7 @@ impl TlsConnector {
         let name = server_name(host)?;
         let config = self.config(settings, alpn)?;
         let connected = tokio_rustls::TlsConnector::from(config).connect(name, below).await;
-        let tls = connected.map_err(|error| explain::handshake(host, error))?;
+        let tls = connected.map_err(|error| client_tls::handshake(host, error))?;
         let session = tls.get_ref().1;
         let alpn = alpn.iter().copied().find(|one| session.alpn_protocol() == Some(one.id()));
         let info = Arc::new(info(session));
@@ -129,15 +125,14 @@ impl TlsConnector {
     }
 
     fn config(&self, settings: Option<&TlsSettings>, alpn: &'static [Alpn]) -> Result<Arc<ClientConfig>> {
-        // Held while roots are loaded: whoever comes meanwhile needs them as well.
         let mut built = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = built.iter().find(|built| built.settings.as_ref() == settings && built.alpn == alpn) {
             return Ok(Arc::clone(&known.config));
         }
         let mut config = match settings.map(|settings| &settings.0) {
-            Some(Source::Ours(ours)) => config::build(ours)?,
+            Some(Source::Ours(ours)) => client_tls::client_config(ours)?,
             Some(Source::Raw(Raw(raw))) => (**raw).clone(),
-            None => config::build(&TlsConfig::new())?,
+            None => client_tls::client_config(&TlsConfig::new())?,
         };
         config.alpn_protocols = alpn.iter().map(|one| one.id().to_vec()).collect();
         let config = Arc::new(config);
@@ -151,27 +146,6 @@ impl TlsConnector {
         });
         Ok(config)
     }
-}
-
-/// A name to verify: for an IP address no SNI is sent (RFC 6066 §3), and the certificate has to name the address.
-fn server_name(host: &str) -> Result<ServerName<'static>> {
-    // A certificate names hosts without the dot of the root.
-    let name = ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned());
-    name.map_err(|error| Error::new(ErrorKind::InvalidRequest, format!("no TLS server can be named {host:?}")).with_source(error))
-}
-
-fn info(session: &ClientConnection) -> TlsInfo {
-    let version = match session.protocol_version() {
-        Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
-        _ => TlsVersion::Tls13,
-    };
-    let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
-    // rustls calls the suites of TLS 1.3 "TLS13_AES_…", the registry "TLS_AES_…".
-    let cipher = suite.and_then(|suite| suite.as_str()).unwrap_or_default().replacen("TLS13_", "TLS_", 1);
-    let mut info = TlsInfo::new(version, cipher);
-    let certificates = session.peer_certificates().unwrap_or_default();
-    info.peer_certificates = certificates.iter().map(|der| Bytes::copy_from_slice(der)).collect();
-    info
 }
 
 /// The stream that carries the TLS records.

@@ -1,36 +1,39 @@
 //! From our TLS settings to a configuration of rustls.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use client_core::{Error, ErrorKind, Identity, Result, RootCerts, TlsConfig, TlsVersion};
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ALL_VERSIONS, ClientConfig, InconsistentKeys, KeyLogFile, RootCertStore, SupportedProtocolVersion, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::verify::{Trust, Verifier};
+use crate::verify::{Platform, Trust, Verifier};
 
-#[cfg(not(feature = "tls-aws-lc-rs"))]
+#[cfg(not(feature = "aws-lc-rs"))]
 use rustls::crypto::ring as cryptography;
 
-#[cfg(feature = "tls-aws-lc-rs")]
+#[cfg(feature = "aws-lc-rs")]
 use rustls::crypto::aws_lc_rs as cryptography;
 
-/// Whether [`build`] would succeed, as far as it depends on the settings alone.
-pub(super) fn check(config: &TlsConfig) -> Result<()> {
-    if let RootCerts::OnlyPem(pem) = config.get_roots() {
-        root_store(pem)?;
-    }
-    config
-        .get_identity()
-        .map_or(Ok(()), |identity| certified_key(identity, &cryptography::default_provider()).map(drop))
+/// Refuses settings that [`client_config`] would refuse.
+///
+/// # Errors
+/// The same.
+pub fn check(config: &TlsConfig) -> Result<()> {
+    client_config(config).map(drop)
 }
 
-/// The configuration, without ALPN. Loads the platform's roots where these are wanted.
-pub(super) fn build(config: &TlsConfig) -> Result<ClientConfig> {
+/// The configuration, without ALPN. Clones of it share the sessions to resume, and the roots.
+///
+/// The platform's roots are loaded when a certificate is first verified by them: plain HTTP has to work on a machine that has none.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] for certificates that cannot be read and a key that does not fit. The text of a key is never quoted.
+pub fn client_config(config: &TlsConfig) -> Result<ClientConfig> {
     let provider = Arc::new(cryptography::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions(config.get_min_version()))
@@ -60,20 +63,23 @@ fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
 }
 
 fn verifier(config: &TlsConfig, provider: Arc<CryptoProvider>) -> Result<Verifier> {
-    let (trust, roots) = match config.get_roots() {
-        _ if config.accepts_invalid_certs() => (Trust::Anybody, Vec::new()),
-        RootCerts::OnlyPem(pem) => {
-            let store = Arc::new(root_store(pem)?);
+    let mut roots = Vec::new();
+    if let RootCerts::OnlyPem(pem) = config.get_roots() {
+        roots = certificates(pem, "the root certificates")?;
+    }
+    let trust = match config.get_roots() {
+        RootCerts::OnlyPem(_) => {
+            // Read even if nobody is asked: a mistake is a mistake.
+            let store = Arc::new(root_store(&roots)?);
             let verifier = WebPkiServerVerifier::builder_with_provider(store, Arc::clone(&provider)).build();
-            let verifier: Arc<dyn ServerCertVerifier> = verifier.map_err(|error| unusable(error.to_string()))?;
-            (Trust::Authorities(verifier), certificates(pem, "the root certificates")?)
+            Trust::These(verifier.map_err(|error| unusable(error.to_string()))?)
         }
-        // The platform's, and whatever is added to `RootCerts` later is refused where it is read.
-        RootCerts::Platform => (Trust::Authorities(platform(&provider)?), Vec::new()),
+        RootCerts::Platform => Trust::Platform(Platform::default()),
+        // What is added to `RootCerts` later is refused until it is read here.
         other => return Err(unusable(format!("root certificates of an unknown kind: {other:?}"))),
     };
     Ok(Verifier {
-        trust,
+        trust: if config.accepts_invalid_certs() { Trust::Anybody } else { trust },
         any_host: config.accepts_invalid_hostnames(),
         pins: config.pins().to_vec(),
         roots,
@@ -81,20 +87,10 @@ fn verifier(config: &TlsConfig, provider: Arc<CryptoProvider>) -> Result<Verifie
     })
 }
 
-fn platform(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
-    let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider)).map_err(|error| {
-        let message = format!(
-            "this system's root certificates cannot be used ({error}); install them (ca-certificates), or set TlsConfig::roots"
-        );
-        Error::new(ErrorKind::Tls, message).with_source(error)
-    })?;
-    Ok(Arc::new(verifier))
-}
-
-fn root_store(pem: &[u8]) -> Result<RootCertStore> {
+fn root_store(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore> {
     let mut store = RootCertStore::empty();
-    for (index, certificate) in certificates(pem, "the root certificates")?.into_iter().enumerate() {
-        store.add(certificate).map_err(|error| {
+    for (index, certificate) in certificates.iter().enumerate() {
+        store.add(certificate.clone()).map_err(|error| {
             unusable(format!("certificate {} of the root certificates cannot be used: {error}", index + 1)).with_source(error)
         })?;
     }
@@ -133,7 +129,7 @@ fn certificates(pem: &[u8], of: &str) -> Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-fn unusable(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+fn unusable(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
 }
 
@@ -153,7 +149,6 @@ mod tests {
         let error = check(config).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
         assert!(error.to_string().contains(expected), "{error}");
-        assert!(build(config).is_err());
     }
 
     #[test]

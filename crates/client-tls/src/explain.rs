@@ -8,10 +8,10 @@ use client_core::{Error, ErrorKind, Phase};
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 use rustls_pki_types::UnixTime;
 
-use super::verify::Refusal;
+use crate::verify::Refusal;
 
-/// A handshake that failed.
-pub(super) fn handshake(host: &str, error: io::Error) -> Error {
+/// The error of a handshake with `host` that failed with `error`.
+pub fn handshake(host: &str, error: io::Error) -> Error {
     let host = &format!("{host:?}");
     let message = match cause(&error) {
         Some(tls) => explain(host, tls),
@@ -33,7 +33,8 @@ fn cause(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn explain(host: &str, error: &rustls::Error) -> String {
+/// What an error of rustls means, in one line. `host` is how the server is called in it: its name in quotes, or "the server".
+pub fn explain(host: &str, error: &rustls::Error) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, PeerIncompatible as Incompatible};
     match error {
         InvalidCertificate(error) => certificate(host, error),
@@ -63,8 +64,8 @@ fn certificate(host: &str, error: &CertificateError) -> String {
         }
         CertificateError::BadSignature => format!("the certificate of {host} was not signed by the authority that it names"),
         CertificateError::NotValidForName => format!("the certificate is not valid for {host}"),
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            format!("the certificate is not valid for {host}, only for {}", names(presented))
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            format!("the certificate is not valid for {:?}, only for {}", expected.to_str(), names(presented))
         }
         CertificateError::UnknownIssuer => {
             format!("the certificate of {host} is signed by an unknown authority; trust its root by TlsConfig::roots")
@@ -75,6 +76,7 @@ fn certificate(host: &str, error: &CertificateError) -> String {
                 format!("the certificate of {host} is self-signed; trust it by TlsConfig::roots")
             }
             Some(refusal @ Refusal::NotPinned(_)) => format!("{host}: {refusal}"),
+            Some(refusal @ Refusal::NoRoots(_)) => refusal.to_string(),
             None => format!("the certificate of {host} cannot be accepted: {other}"),
         },
         other => format!("the certificate of {host} cannot be accepted: {other}"),

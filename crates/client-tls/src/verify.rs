@@ -1,9 +1,10 @@
 //! Whether a server's certificate is good: the authorities' word, the host's name, and the pins. Nothing here is looser than what the settings
 //! with `danger` in their names say.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use client_core::SpkiPin;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::hash::HashAlgorithm;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -13,28 +14,48 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 /// Our part of the handshake.
 #[derive(Debug)]
-pub(super) struct Verifier {
-    pub(super) trust: Trust,
+pub(crate) struct Verifier {
+    pub(crate) trust: Trust,
     /// Whether a certificate of any host will do.
-    pub(super) any_host: bool,
-    pub(super) pins: Vec<SpkiPin>,
+    pub(crate) any_host: bool,
+    pub(crate) pins: Vec<SpkiPin>,
     /// The roots that were given as certificates: a pin may be one of theirs, and servers do not send roots.
-    pub(super) roots: Vec<CertificateDer<'static>>,
-    pub(super) provider: Arc<CryptoProvider>,
+    pub(crate) roots: Vec<CertificateDer<'static>>,
+    pub(crate) provider: Arc<CryptoProvider>,
 }
 
 /// Whose word counts.
 #[derive(Debug)]
-pub(super) enum Trust {
+pub(crate) enum Trust {
     /// Any certificate is good.
     Anybody,
-    /// Those whom this verifier knows.
-    Authorities(Arc<dyn ServerCertVerifier>),
+    /// The authorities that were given.
+    These(Arc<WebPkiServerVerifier>),
+    /// The platform's.
+    Platform(Platform),
+}
+
+/// The platform's verifier, loaded when it is first needed, and asked for again if it could not be.
+#[derive(Debug, Default)]
+pub(crate) struct Platform(Mutex<Option<Arc<rustls_platform_verifier::Verifier>>>);
+
+impl Platform {
+    fn load(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<rustls_platform_verifier::Verifier>, Error> {
+        // Held while roots are loaded: whoever comes meanwhile needs them as well.
+        let mut loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(verifier) = &*loaded {
+            return Ok(Arc::clone(verifier));
+        }
+        let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider)).map_err(Refusal::NoRoots)?;
+        Ok(Arc::clone(loaded.insert(Arc::new(verifier))))
+    }
 }
 
 /// What rustls has no word for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("this system's root certificates cannot be used ({0}); install them (ca-certificates), or set TlsConfig::roots")]
+    NoRoots(Error),
     #[error("the certificate is self-signed")]
     SelfSigned,
     #[error("no key of the certificate chain is pinned; the server's own is {0:?}")]
@@ -56,7 +77,7 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Trust::Authorities(authorities) = &self.trust {
+        if let Some(authorities) = self.authorities()? {
             let verify = |name: &ServerName<'_>| authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now);
             self.forgive_host(verify(name), end_entity, verify)
                 .map_err(|error| name_self_signed(error, end_entity))?;
@@ -91,6 +112,14 @@ impl ServerCertVerifier for Verifier {
 }
 
 impl Verifier {
+    fn authorities(&self) -> Result<Option<Arc<dyn ServerCertVerifier>>, Error> {
+        Ok(match &self.trust {
+            Trust::Anybody => None,
+            Trust::These(verifier) => Some(Arc::clone(verifier) as _),
+            Trust::Platform(platform) => Some(platform.load(&self.provider)?),
+        })
+    }
+
     /// Where any host will do, forgives a wrong one, and nothing else.
     fn forgive_host(
         &self,
