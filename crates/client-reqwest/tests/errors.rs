@@ -52,7 +52,7 @@ async fn certificates() {
     let table = [
         (Certificate::Expired, "expired on 2001-01-01"),
         (Certificate::WrongHost, "not valid for \"localhost\", only for "),
-        (Certificate::UnknownAuthority, "unknown authority"),
+        (Certificate::UnknownAuthority, "not signed by the authority that it names"),
         (Certificate::SelfSigned, "self-signed"),
     ];
     for (certificate, expected) in table {
