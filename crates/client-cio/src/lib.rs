@@ -32,11 +32,10 @@ mod upload;
 
 use std::fmt;
 
-use client_core::{Body, Capabilities, Capability, Engine, ErrorKind, Event, Exchange, PoolStats, Result, Sent, Timer};
+use client_core::{Body, Capabilities, Capability, Engine, ErrorKind, Event, Exchange, Result, Sent};
+use client_transport::engine_on_transport;
 use client_transport::route::{Route, Versions};
-use client_transport::router::Router;
-use client_transport::timer::TokioTimer;
-use client_transport::wire::Wire;
+use client_transport::transport::{self, Transport};
 use http::Response;
 
 pub use config::{CioBuilder, Endpoint};
@@ -44,12 +43,8 @@ use connection::H1;
 
 /// The engine. See the [crate's documentation](crate).
 pub struct Cio {
-    router: Router,
-    wire: Wire<H1>,
-    timer: TokioTimer,
+    transport: Transport<H1>,
     pipelining: bool,
-    /// What is wrong with the configuration: told when a client is built, and again by every exchange.
-    mistake: Option<&'static str>,
 }
 
 impl Cio {
@@ -67,11 +62,12 @@ impl Cio {
 impl Cio {
     /// On a connection that others share. Whoever loses it to another's mistake goes on alone: the request is safe (RFC 9110 §9.2.1).
     async fn in_line(&self, route: Route, exchange: Exchange) -> Result<Response<Body>> {
-        let (exchange, answer) = self.wire.execute(route.clone().pipelined(), exchange).await;
+        let wire = self.transport.wire();
+        let (exchange, answer) = wire.execute(route.clone().pipelined(), exchange).await;
         match answer {
             Err(error) if error.kind() == ErrorKind::Closed && error.sent() == Sent::Maybe => {
                 exchange.trace.emit(&Event::Retried { reason: &error });
-                self.wire.execute(route, exchange).await.1
+                wire.execute(route, exchange).await.1
             }
             answer => answer,
         }
@@ -80,10 +76,7 @@ impl Cio {
 
 impl fmt::Debug for Cio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cio")
-            .field("router", &self.router)
-            .field("pipelining", &self.pipelining)
-            .finish_non_exhaustive()
+        f.debug_struct("Cio").field("pipelining", &self.pipelining).finish_non_exhaustive()
     }
 }
 
@@ -93,13 +86,9 @@ impl Default for Cio {
     }
 }
 
-const CAPABILITIES: Capabilities = Capabilities::NONE
+const CAPABILITIES: Capabilities = transport::CAPABILITIES
     .with(Capability::Http1)
-    .with(Capability::ConnectTimeout)
     .with(Capability::SocketTimeout)
-    .with(Capability::HttpProxy)
-    .with(Capability::SocksProxy)
-    .with(Capability::ConnectionRequestTimeout)
     .with(Capability::Upgrade)
     .with(Capability::Tunnel)
     .with(Capability::AsteriskForm)
@@ -108,18 +97,7 @@ const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::RequestTrailers)
-    .with(Capability::ResponseTrailers)
-    .with(Capability::RemoteAddr)
-    .with(Capability::ConnectionReuse)
-    .with(Capability::PoolStats);
-
-/// What needs the feature `tls`.
-const WITH_TLS: Capabilities = CAPABILITIES
-    .with(Capability::Tls)
-    .with(Capability::CustomRoots)
-    .with(Capability::ClientIdentity)
-    .with(Capability::SpkiPins)
-    .with(Capability::HttpsProxy);
+    .with(Capability::ResponseTrailers);
 
 impl Engine for Cio {
     fn name(&self) -> &'static str {
@@ -127,33 +105,16 @@ impl Engine for Cio {
     }
 
     fn capabilities(&self) -> Capabilities {
-        if cfg!(feature = "tls") { WITH_TLS } else { CAPABILITIES }
-    }
-
-    fn timer(&self) -> &dyn Timer {
-        &self.timer
+        CAPABILITIES
     }
 
     async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
-        if let Some(mistake) = self.mistake {
-            return Err(config::invalid(mistake));
-        }
-        let route = self.router.route(exchange.request.uri(), exchange.request.extensions(), Versions::Http1)?;
+        let route = self.transport.route(&exchange, Versions::Http1)?;
         if self.pipelining && pipeline::is_eligible(&exchange.request) {
             return self.in_line(route, exchange).await;
         }
-        self.wire.execute(route, exchange).await.1
+        self.transport.wire().execute(route, exchange).await.1
     }
 
-    fn check(&self) -> Result<()> {
-        config::check(self.mistake, &self.router)
-    }
-
-    fn close(&self) {
-        self.wire.close();
-    }
-
-    fn pool(&self) -> Option<PoolStats> {
-        Some(self.wire.stats())
-    }
+    engine_on_transport!();
 }

@@ -118,6 +118,12 @@ impl Capabilities {
         Self(self.0 & !(1 << capability as u64))
     }
 
+    /// This set and another.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether `capability` is in the set.
     pub const fn contains(self, capability: Capability) -> bool {
         self.0 & (1 << capability as u64) != 0
@@ -150,7 +156,7 @@ impl BitOr for Capabilities {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.union(other)
     }
 }
 

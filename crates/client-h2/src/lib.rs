@@ -32,11 +32,10 @@ mod config;
 pub mod multiplexed;
 mod protocol;
 
-use client_core::{Body, Capabilities, Capability, Engine, Exchange, PoolStats, Result, Timer};
+use client_core::{Body, Capabilities, Capability, Engine, Exchange, Result};
+use client_transport::engine_on_transport;
 use client_transport::route::Versions;
-use client_transport::router::Router;
-use client_transport::timer::TokioTimer;
-use client_transport::wire::Wire;
+use client_transport::transport::{self, Transport};
 use http::Response;
 
 pub use config::H2Builder;
@@ -45,11 +44,7 @@ use protocol::Http2;
 
 /// The engine. See the [crate's documentation](crate).
 pub struct H2 {
-    router: Router,
-    wire: Wire<Http2>,
-    timer: TokioTimer,
-    /// What is wrong with the configuration: told when a client is built, and again by every exchange.
-    mistake: Option<&'static str>,
+    transport: Transport<Http2>,
 }
 
 impl H2 {
@@ -70,14 +65,10 @@ impl Default for H2 {
     }
 }
 
-const CAPABILITIES: Capabilities = Capabilities::NONE
+const CAPABILITIES: Capabilities = transport::CAPABILITIES
     .with(Capability::Http2)
     .with(Capability::Http2PriorKnowledge)
-    .with(Capability::ConnectTimeout)
     .with(Capability::SocketTimeout)
-    .with(Capability::ConnectionRequestTimeout)
-    .with(Capability::HttpProxy)
-    .with(Capability::SocksProxy)
     .with(Capability::Tunnel)
     .with(Capability::AsteriskForm)
     .with(Capability::ExpectContinue)
@@ -85,18 +76,7 @@ const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::RequestTrailers)
-    .with(Capability::ResponseTrailers)
-    .with(Capability::RemoteAddr)
-    .with(Capability::ConnectionReuse)
-    .with(Capability::PoolStats);
-
-/// What needs the feature `tls`.
-const WITH_TLS: Capabilities = CAPABILITIES
-    .with(Capability::Tls)
-    .with(Capability::CustomRoots)
-    .with(Capability::ClientIdentity)
-    .with(Capability::SpkiPins)
-    .with(Capability::HttpsProxy);
+    .with(Capability::ResponseTrailers);
 
 impl Engine for H2 {
     fn name(&self) -> &'static str {
@@ -104,30 +84,12 @@ impl Engine for H2 {
     }
 
     fn capabilities(&self) -> Capabilities {
-        if cfg!(feature = "tls") { WITH_TLS } else { CAPABILITIES }
-    }
-
-    fn timer(&self) -> &dyn Timer {
-        &self.timer
+        CAPABILITIES
     }
 
     async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
-        if let Some(mistake) = self.mistake {
-            return Err(config::invalid(mistake));
-        }
-        let route = self.router.route(exchange.request.uri(), exchange.request.extensions(), Versions::Http2)?;
-        self.wire.execute(route, exchange).await.1
+        self.transport.execute(exchange, Versions::Http2).await
     }
 
-    fn check(&self) -> Result<()> {
-        config::check(self.mistake, &self.router)
-    }
-
-    fn close(&self) {
-        self.wire.close();
-    }
-
-    fn pool(&self) -> Option<PoolStats> {
-        Some(self.wire.stats())
-    }
+    engine_on_transport!();
 }

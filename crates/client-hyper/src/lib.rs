@@ -45,10 +45,9 @@ mod informational;
 mod raw;
 mod upload;
 
-use client_core::{Body, Capabilities, Capability, Engine, Exchange, PoolStats, Result, Timer};
-use client_transport::router::Router;
-use client_transport::timer::TokioTimer;
-use client_transport::wire::Wire;
+use client_core::{Body, Capabilities, Capability, Engine, Exchange, Result};
+use client_transport::engine_on_transport;
+use client_transport::transport::{self, Transport};
 use http::Response;
 
 pub use config::{Connections, HyperBuilder, VersionPolicy};
@@ -57,12 +56,8 @@ use connection::Negotiated;
 
 /// The engine. See the [crate's documentation](crate).
 pub struct Hyper {
-    router: Router,
-    wire: Wire<Negotiated>,
-    timer: TokioTimer,
+    transport: Transport<Negotiated>,
     versions: VersionPolicy,
-    /// What is wrong with the configuration: told when a client is built, and again by every exchange.
-    mistake: Option<&'static str>,
 }
 
 impl Hyper {
@@ -83,15 +78,11 @@ impl Default for Hyper {
     }
 }
 
-const CAPABILITIES: Capabilities = Capabilities::NONE
+const CAPABILITIES: Capabilities = transport::CAPABILITIES
     .with(Capability::Http1)
     .with(Capability::Http2)
     .with(Capability::Http2PriorKnowledge)
-    .with(Capability::ConnectTimeout)
     .with(Capability::SocketTimeout)
-    .with(Capability::ConnectionRequestTimeout)
-    .with(Capability::HttpProxy)
-    .with(Capability::SocksProxy)
     .with(Capability::Upgrade)
     .with(Capability::Tunnel)
     .with(Capability::AsteriskForm)
@@ -100,18 +91,7 @@ const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::RequestTrailers)
-    .with(Capability::ResponseTrailers)
-    .with(Capability::RemoteAddr)
-    .with(Capability::ConnectionReuse)
-    .with(Capability::PoolStats);
-
-/// What needs the feature `tls`.
-const WITH_TLS: Capabilities = CAPABILITIES
-    .with(Capability::Tls)
-    .with(Capability::CustomRoots)
-    .with(Capability::ClientIdentity)
-    .with(Capability::SpkiPins)
-    .with(Capability::HttpsProxy);
+    .with(Capability::ResponseTrailers);
 
 impl Engine for Hyper {
     fn name(&self) -> &'static str {
@@ -119,31 +99,13 @@ impl Engine for Hyper {
     }
 
     fn capabilities(&self) -> Capabilities {
-        if cfg!(feature = "tls") { WITH_TLS } else { CAPABILITIES }
-    }
-
-    fn timer(&self) -> &dyn Timer {
-        &self.timer
+        CAPABILITIES
     }
 
     async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
-        if let Some(mistake) = self.mistake {
-            return Err(config::invalid(mistake));
-        }
         let versions = self.versions.of(&exchange);
-        let route = self.router.route(exchange.request.uri(), exchange.request.extensions(), versions)?;
-        self.wire.execute(route, exchange).await.1
+        self.transport.execute(exchange, versions).await
     }
 
-    fn check(&self) -> Result<()> {
-        config::check(self.mistake, &self.router)
-    }
-
-    fn close(&self) {
-        self.wire.close();
-    }
-
-    fn pool(&self) -> Option<PoolStats> {
-        Some(self.wire.stats())
-    }
+    engine_on_transport!();
 }

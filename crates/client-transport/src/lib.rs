@@ -6,7 +6,7 @@
 //! 2. `pool/` answers whether there is a connection for that route, or whether to dial or to wait.
 //! 3. `dial.rs` makes one, as a fold over hops: names (`dns.rs`), addresses (`happy.rs`, `tcp.rs`), proxies (`proxy/`), TLS (`tls.rs`). What may be connected
 //!    to at all is the word of `egress.rs`.
-//! 4. `wire/` puts these together around a protocol.
+//! 4. `wire/` puts these together around a protocol, and `transport.rs` around an engine, which is configured by `settings.rs`.
 //!
 //! What must never enter this crate: the semantics of HTTP, but for CONNECT.
 
@@ -27,12 +27,14 @@ pub mod proxy;
 pub mod route;
 pub mod router;
 pub mod runtime;
+pub mod settings;
 pub mod silence;
 pub mod stream;
 mod tcp;
 pub mod timer;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
+pub mod transport;
 #[cfg_attr(not(unix), path = "no_unix.rs")]
 mod unix;
 pub mod wire;

@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client_transport::settings::first_mistake;
 use client_transport::silence::SocketTimeout;
 use http::Request;
 
@@ -51,6 +52,18 @@ impl Default for Manner {
             ping_timeout: limits::KEEP_ALIVE_TIMEOUT,
             customize_request: None,
         }
+    }
+}
+
+impl Manner {
+    /// The first thing that is wrong with it, by the name of its setting.
+    pub fn mistake(&self) -> Option<&'static str> {
+        let zero = Some(Duration::ZERO);
+        first_mistake([
+            (self.socket_timeout == zero, "socket_timeout: zero; use a positive duration, or None for none"),
+            (self.ping_interval == zero, "ping_interval: zero; use a positive duration, or None for none"),
+            (self.ping_timeout.is_zero(), "ping_timeout: zero; no server answers in no time"),
+        ])
     }
 }
 
