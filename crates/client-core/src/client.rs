@@ -157,16 +157,16 @@ impl HttpClient {
     pub(crate) async fn run(&self, mut exchange: Exchange) -> Result<Response> {
         let Inner { chain, headers, .. } = &*self.0;
         let (uri, limits, trace) = (exchange.request.uri().clone(), exchange.limits, exchange.trace.clone());
+        trace.emit(&Event::CallStarted {
+            method: exchange.request.method(),
+            uri: &uri,
+        });
         let answer = async {
             add_defaults(exchange.request.headers_mut(), headers)?;
             for plugin in &chain.plugins {
                 plugin.prepare(&mut exchange)?;
             }
             check::check(&mut exchange, chain.engine.capabilities())?;
-            trace.emit(&Event::CallStarted {
-                method: exchange.request.method(),
-                uri: &uri,
-            });
             Next::first(Arc::clone(chain)).run(exchange).await
         }
         .await;

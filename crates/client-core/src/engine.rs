@@ -12,7 +12,7 @@ use crate::body::Body;
 use crate::capability::Capabilities;
 use crate::check;
 use crate::connection::PoolStats;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::exchange::Exchange;
 use crate::timer::Timer;
 
@@ -153,7 +153,7 @@ impl AnyEngine {
         let uri = exchange.request.uri().clone();
         let answer = async {
             if self.0.closed.load(Ordering::Acquire) {
-                return Err(Error::new(ErrorKind::Closed, "the client is closed"));
+                return Err(Error::new(ErrorKind::Closed, "the client is closed").with_sent(Sent::Nothing));
             }
             check::supported(&exchange, self.capabilities())?;
             self.0.engine.execute(exchange).await

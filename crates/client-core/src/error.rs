@@ -88,6 +88,21 @@ pub enum ErrorKind {
     Engine,
 }
 
+impl ErrorKind {
+    /// What the server may have seen of a request that failed so, as far as the kind alone can tell: nothing where by its meaning there was
+    /// no connection yet, all of it where the server has answered, and else, to be on the safe side, [`Sent::Maybe`]. An error may know
+    /// better: [`Error::sent`].
+    pub fn sent(self) -> Sent {
+        match self {
+            Self::InvalidRequest | Self::Unsupported | Self::Resolve | Self::Connect => Sent::Nothing,
+            Self::Timeout(TimeoutKind::Connect | TimeoutKind::ConnectionRequest) => Sent::Nothing,
+            Self::Decode | Self::Redirect | Self::Status(_) => Sent::Answered,
+            Self::Tls | Self::Proxy | Self::Timeout(_) | Self::Protocol | Self::Closed => Sent::Maybe,
+            Self::Body | Self::TooLarge | Self::Engine => Sent::Maybe,
+        }
+    }
+}
+
 /// What the server may have seen of a request whose call failed: what a retry must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sent {
@@ -111,13 +126,15 @@ pub struct Elapsed {
 }
 
 impl Error {
-    /// An error of a kind, with one line that says what was wrong. Nothing is assumed to have been sent.
+    /// An error of a kind, with one line that says what was wrong. What the server may have seen is what the kind itself says
+    /// ([`ErrorKind::sent`]): [`Sent::Maybe`] for most, so that whoever forgets [`with_sent`](Self::with_sent) causes no repetition of what
+    /// must not be repeated.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
             phase: None,
-            sent: Sent::Nothing,
+            sent: kind.sent(),
             uri: None,
             engine: None,
             capability: None,
@@ -133,10 +150,10 @@ impl Error {
         error
     }
 
-    /// A time limit ran out in `phase`.
+    /// A time limit ran out in `phase`, which says what the server may have seen.
     pub fn timeout(kind: TimeoutKind, limit: Duration, elapsed: Duration, phase: Phase) -> Self {
         let message = format!("{kind} timed out after {} ms (limit {} ms)", elapsed.as_millis(), limit.as_millis());
-        let mut error = Self::new(ErrorKind::Timeout(kind), message).with_phase(phase);
+        let mut error = Self::new(ErrorKind::Timeout(kind), message).with_phase(phase).with_sent(phase.sent());
         error.0.elapsed = Some(Elapsed { kind, limit, elapsed });
         error
     }
@@ -328,6 +345,33 @@ mod tests {
         assert_eq!(error.uri().unwrap(), "https://example.org:8443/path?token=secret");
         assert_eq!(error.source().unwrap().to_string(), "inner");
         assert!(error.is_timeout());
+    }
+
+    #[test]
+    fn who_says_nothing_of_what_was_sent_says_no_more_than_the_kind_does() {
+        use ErrorKind::{
+            Body, Closed, Connect, Decode, Engine, InvalidRequest, Protocol, Proxy, Resolve, Timeout, Tls, TooLarge,
+        };
+        let said = |kind| Error::new(kind, "what").sent();
+        for kind in [
+            Body,
+            Closed,
+            Engine,
+            Protocol,
+            Proxy,
+            Tls,
+            TooLarge,
+            Timeout(TimeoutKind::Request),
+            Timeout(TimeoutKind::Socket),
+        ] {
+            assert_eq!(said(kind), Sent::Maybe, "{kind:?}");
+        }
+        for kind in [Connect, InvalidRequest, Resolve, Timeout(TimeoutKind::Connect)] {
+            assert_eq!(said(kind), Sent::Nothing, "{kind:?}");
+        }
+        assert_eq!((said(Decode), Error::unsupported(Capability::Tls).sent()), (Sent::Answered, Sent::Nothing));
+        let struck = |phase| Error::timeout(TimeoutKind::Request, Duration::ZERO, Duration::ZERO, phase).sent();
+        assert_eq!([Phase::Tls, Phase::Head, Phase::Body].map(struck), [Sent::Nothing, Sent::Maybe, Sent::Answered]);
     }
 
     #[test]

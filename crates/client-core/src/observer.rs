@@ -77,7 +77,8 @@ impl Phase {
 /// Something that happened during a call.
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A call begins; its method and URI as they leave the door.
+    /// A call begins: the first event of each. What ends it before its response's head is [`Failed`](Self::Failed), also where it is refused
+    /// before anything is done.
     CallStarted {
         /// The method.
         method: &'a Method,

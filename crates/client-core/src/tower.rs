@@ -130,7 +130,8 @@ where
                 return Err(Error::new(
                     ErrorKind::Engine,
                     "a tower layer dropped the request's extensions, in which the rest of the call travels",
-                ));
+                )
+                .with_sent(Sent::Nothing));
             };
             let mut exchange = settings.clone_head();
             exchange.request = request.map(Body::from_http_body);

@@ -95,12 +95,14 @@ fn a_failure_ends_the_call() {
 }
 
 #[test]
-fn what_is_refused_at_the_gate_never_starts() {
+fn what_is_refused_at_the_gate_starts_and_fails() {
     let lesser = Mock::new().capabilities().without(Capability::Tls);
     let (mock, log) = (Mock::builder().capabilities(lesser).build(), Log::default());
     let http = HttpClient::builder(mock.clone()).observer(log.clone()).build().unwrap();
     assert_eq!(mock.run(http.get("https://h.example/").send()).unwrap_err().kind(), ErrorKind::Unsupported);
-    assert_eq!(log.take(), ["failed Unsupported"]);
+    assert_eq!(log.take(), ["call GET https://h.example/", "failed Unsupported"]);
+    mock.run(http.get(URL).timeout(|t| t.request(Duration::ZERO)).send()).unwrap_err();
+    assert_eq!(log.take(), ["call GET http://h.example/path", "failed InvalidRequest"]);
 }
 
 #[test]

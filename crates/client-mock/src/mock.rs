@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use client_core::{Body, Capabilities, Capability, Engine, Error, ErrorKind, Exchange, Result, Timer};
+use client_core::{Body, Capabilities, Capability, Engine, Error, ErrorKind, Exchange, Result, Sent, Timer};
 use http::{HeaderMap, Response};
 
 use crate::play;
@@ -171,7 +171,8 @@ impl Mock {
             return Err(Error::new(
                 ErrorKind::Engine,
                 "Reply::early and Reply::send_delay work for replies that are enqueued; a handler has seen the whole request",
-            ));
+            )
+            .with_sent(Sent::Nothing));
         }
         Ok(reply)
     }
@@ -183,7 +184,7 @@ impl Mock {
             state.enqueued,
             state.describe()
         );
-        Error::new(ErrorKind::Engine, message)
+        Error::new(ErrorKind::Engine, message).with_sent(Sent::Nothing)
     }
 }
 

@@ -308,7 +308,7 @@ impl Future for Wait {
             None => Ok(()),
             Some((kind, limit)) => {
                 let elapsed = self.timer.now() - self.started;
-                Err(Error::timeout(kind, limit, elapsed, self.phase).with_sent(self.phase.sent()))
+                Err(Error::timeout(kind, limit, elapsed, self.phase))
             }
         })
     }

@@ -321,7 +321,7 @@ impl Reply {
     }
 
     fn mistake(&mut self, error: &dyn fmt::Display) {
-        let error = || Error::new(ErrorKind::Engine, format!("a mistake in the mock's Reply: {error}"));
+        let error = || Error::new(ErrorKind::Engine, format!("a mistake in the mock's Reply: {error}")).with_sent(Sent::Nothing);
         self.failure.get_or_insert_with(error);
     }
 }

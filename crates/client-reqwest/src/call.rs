@@ -263,7 +263,7 @@ impl Silence {
             let elapsed = now.saturating_duration_since(since);
             if elapsed >= limit {
                 let phase = self.call.phase();
-                return Poll::Ready(Error::timeout(TimeoutKind::Socket, limit, elapsed, phase).with_sent(phase.sent()));
+                return Poll::Ready(Error::timeout(TimeoutKind::Socket, limit, elapsed, phase));
             }
             // A limit beyond the clock's range is none.
             let Some(deadline) = since.checked_add(limit) else {

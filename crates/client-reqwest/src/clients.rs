@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use client_core::{Error, ErrorKind, Result};
+use client_core::{Error, ErrorKind, Result, Sent};
 use reqwest::{ClientBuilder, redirect, retry};
 use tokio::runtime::Id;
 
@@ -159,7 +159,8 @@ impl Clients {
             false => Err(Error::new(
                 ErrorKind::Engine,
                 "a given reqwest::Client belongs to the runtime of its first call; set a dispatcher, or use config() instead",
-            )),
+            )
+            .with_sent(Sent::Nothing)),
         }
     }
 

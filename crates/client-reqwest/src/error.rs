@@ -56,7 +56,7 @@ fn connecting(error: &reqwest::Error) -> Error {
     } else {
         (ErrorKind::Connect, Phase::Connect, format!("no connection: {}", innermost(error)))
     };
-    Error::new(kind, message).with_phase(phase)
+    Error::new(kind, message).with_phase(phase).with_sent(Sent::Nothing)
 }
 
 /// hyper-util's connector wraps what fails up to TCP in an error of its own, which has no name; reqwest's TLS fails with a plain I/O error.
@@ -130,7 +130,9 @@ fn exchanging(error: &reqwest::Error, reached: Phase) -> Error {
 fn without_hyper(error: &reqwest::Error, phase: Phase) -> Error {
     let is_version = find::<legacy::Error>(error).is_some_and(|error| error.to_string().contains("UserUnsupportedVersion"));
     if is_version {
-        return Error::new(ErrorKind::Tls, "the server did not agree to HTTP/2 (ALPN)").with_phase(Phase::Tls);
+        return Error::new(ErrorKind::Tls, "the server did not agree to HTTP/2 (ALPN)")
+            .with_phase(Phase::Tls)
+            .with_sent(Sent::Nothing);
     }
     Error::new(ErrorKind::Engine, format!("reqwest failed: {}", innermost(error)))
         .with_phase(phase)

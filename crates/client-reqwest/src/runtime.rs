@@ -3,7 +3,7 @@
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 
-use client_core::{Error, ErrorKind, Instant, Result, Sleep, Timer};
+use client_core::{Error, ErrorKind, Instant, Result, Sent, Sleep, Timer};
 use tokio::runtime::Handle;
 
 /// The runtime that connections and timers live on: the one that was given, else that of whoever calls.
@@ -21,7 +21,7 @@ impl Dispatcher {
     pub(crate) fn current(&self) -> Result<Handle> {
         self.0.clone().map_or_else(Handle::try_current, Ok).map_err(|error| {
             let message = "no tokio runtime: call from within one, or give the engine a dispatcher";
-            Error::new(ErrorKind::Engine, message).with_source(error)
+            Error::new(ErrorKind::Engine, message).with_sent(Sent::Nothing).with_source(error)
         })
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use client_core::{Error, ErrorKind, Identity, Result, RootCerts, TlsConfig, TlsVersion};
+use client_core::{Error, ErrorKind, Identity, Result, RootCerts, Sent, TlsConfig, TlsVersion};
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -37,7 +37,7 @@ pub fn client_config(config: &TlsConfig) -> Result<ClientConfig> {
     let provider = Arc::new(cryptography::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions(config.get_min_version()))
-        .map_err(|error| Error::new(ErrorKind::Tls, error.to_string()).with_source(error))?
+        .map_err(|error| Error::new(ErrorKind::Tls, error.to_string()).with_sent(Sent::Nothing).with_source(error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier(config, Arc::clone(&provider))?));
     let mut built = match config.get_identity() {

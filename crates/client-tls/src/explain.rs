@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fmt::Write;
 use std::io;
 
-use client_core::{Error, ErrorKind, Phase};
+use client_core::{Error, ErrorKind, Phase, Sent};
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 use rustls_pki_types::UnixTime;
 
@@ -18,13 +18,16 @@ pub fn handshake(host: &str, error: io::Error) -> Error {
         None if error.kind() == io::ErrorKind::UnexpectedEof => format!("{host} closed the connection during the handshake"),
         None => format!("the connection to {host} failed during the handshake: {error}"),
     };
-    Error::new(ErrorKind::Tls, message).with_phase(Phase::Tls).with_source(error)
+    Error::new(ErrorKind::Tls, message)
+        .with_phase(Phase::Tls)
+        .with_sent(Sent::Nothing)
+        .with_source(error)
 }
 
 /// A failure of TLS that surfaces while reading or writing: a server of TLS 1.3 refuses a client's certificate after the client has finished the
 /// handshake (RFC 8446 §4.4.2). `None` if the failure has nothing to do with TLS.
 ///
-/// The error has no phase and no cause yet: both are the caller's.
+/// The error has no phase, no cause, and does not know what was sent: these are the caller's.
 pub fn classify(error: &io::Error) -> Option<Error> {
     Some(Error::new(ErrorKind::Tls, explain("the server", cause(error)?)))
 }

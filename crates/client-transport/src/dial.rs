@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client_core::{BoxError, ConnectionInfo, Error, ErrorKind, Phase, Result, TlsInfo, Trace};
+use client_core::{BoxError, ConnectionInfo, Error, ErrorKind, Phase, Result, Sent, TlsInfo, Trace};
 use tokio::net::TcpStream;
 
 use crate::connector::Connector;
@@ -164,7 +164,10 @@ impl Dialer {
         trace.enter(Phase::Proxy);
         let refused = |error: BoxError| {
             let message = format!("{proxy} did not connect to {host}:{port}: {error}");
-            Error::new(ErrorKind::Proxy, message).with_phase(Phase::Proxy).with_source(error)
+            Error::new(ErrorKind::Proxy, message)
+                .with_phase(Phase::Proxy)
+                .with_sent(Sent::Nothing)
+                .with_source(error)
         };
         match proxy.scheme() {
             Scheme::Http | Scheme::Https => connect::tunnel(below, host, port, proxy.authorization())
@@ -288,7 +291,7 @@ fn first_for(proxy: &Proxy, addresses: Vec<SocketAddr>, host: &str) -> Result<So
     let carries = |address: &SocketAddr| proxy.scheme() != Scheme::Socks4 || address.ip().to_canonical().is_ipv4();
     addresses.into_iter().find(carries).ok_or_else(|| {
         let message = format!("{host:?} has no IPv4 address, and SOCKS4 carries no other; use socks5");
-        Error::new(ErrorKind::Proxy, message).with_phase(Phase::Proxy)
+        Error::new(ErrorKind::Proxy, message).with_phase(Phase::Proxy).with_sent(Sent::Nothing)
     })
 }
 

@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 
-use client_core::{Error, ErrorKind, Result};
+use client_core::{Error, ErrorKind, Result, Sent};
 use tokio::runtime::Handle;
 
 pub use tokio::runtime::Id;
@@ -73,7 +73,7 @@ impl Dispatcher {
 pub fn current() -> Result<Handle> {
     Handle::try_current().map_err(|error| {
         let message = "no tokio runtime: call from within one, or give the engine a dispatcher";
-        Error::new(ErrorKind::Engine, message).with_source(error)
+        Error::new(ErrorKind::Engine, message).with_sent(Sent::Nothing).with_source(error)
     })
 }
 

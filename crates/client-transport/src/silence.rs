@@ -66,7 +66,7 @@ impl Silence {
             }
             let elapsed = since.elapsed();
             if elapsed >= limit {
-                return Poll::Ready(Error::timeout(TimeoutKind::Socket, limit, elapsed, phase).with_sent(phase.sent()));
+                return Poll::Ready(Error::timeout(TimeoutKind::Socket, limit, elapsed, phase));
             }
             let Some(deadline) = since.checked_add(limit) else {
                 return Poll::Pending;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use client_core::{Error, Result, Timeout, Timeouts, TlsConfig};
+use client_core::{Error, Result, Sent, Timeout, Timeouts, TlsConfig};
 use ureq::Agent;
 use ureq::unversioned::transport::Connector;
 
@@ -179,7 +179,7 @@ impl Mistake {
             None => {
                 // The message begins with what the kind puts before it.
                 let message = self.message.split_once(": ").map_or(&*self.message, |(_, rest)| rest);
-                Error::new(self.kind, message.to_owned())
+                Error::new(self.kind, message.to_owned()).with_sent(Sent::Nothing)
             }
         }
     }

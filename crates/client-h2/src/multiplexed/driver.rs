@@ -99,6 +99,7 @@ fn unsent(connection: &Connection, error: h2::Error) -> Error {
     // What the server got wrong was wrong before this request, and is not its error.
     Error::new(ErrorKind::Closed, "the connection was closed before the request was sent")
         .with_phase(Phase::Send)
+        .with_sent(Sent::Nothing)
         .with_source(failed)
 }
 

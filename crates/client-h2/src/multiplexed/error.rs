@@ -60,5 +60,5 @@ pub fn not_http2(chosen: Option<Alpn>) -> Error {
         Some(Alpn::Http1) => "the server speaks HTTP/1.1, not HTTP/2 (by ALPN)",
         _ => "the server does not speak HTTP/2: it agreed upon no protocol by ALPN",
     };
-    Error::new(ErrorKind::Protocol, message).with_phase(Phase::Tls)
+    Error::new(ErrorKind::Protocol, message).with_phase(Phase::Tls).with_sent(Sent::Nothing)
 }

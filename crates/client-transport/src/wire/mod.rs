@@ -188,7 +188,9 @@ impl<P: Protocol> Shared<P> {
                     lease.finish(pool::Verdict::Close(pool::CloseReason::PeerClosed));
                 }
                 Checkout::Dial(ticket) => break self.dial(Dialing::new(self, ticket), route, exchange).await?,
-                Checkout::Closed | Checkout::Wait(_) => return Err(Error::new(ErrorKind::Closed, "the client is closed")),
+                Checkout::Closed | Checkout::Wait(_) => {
+                    return Err(Error::new(ErrorKind::Closed, "the client is closed").with_sent(Sent::Nothing));
+                }
             }
         };
         exchange.trace.emit(&Event::Connected {
