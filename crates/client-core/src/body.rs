@@ -12,6 +12,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::trailers;
 
 /// A stream of bytes with optional trailers, compatible with [`http_body::Body`].
 ///
@@ -32,6 +33,8 @@ use crate::error::{BoxError, Error, ErrorKind, Result};
 pub struct Body {
     content: Content,
     trailers: Option<Box<HeaderMap>>,
+    /// A request's: what its producer adds after the content is looked at.
+    is_request: bool,
 }
 
 enum Content {
@@ -70,6 +73,7 @@ impl Body {
         Self {
             content: Content::Empty,
             trailers: None,
+            is_request: false,
         }
     }
 
@@ -103,6 +107,7 @@ impl Body {
                 len,
             },
             trailers: None,
+            is_request: false,
         }
     }
 
@@ -114,6 +119,7 @@ impl Body {
         Self {
             content: Content::Stream(Exclusive::new(body)),
             trailers: None,
+            is_request: false,
         }
     }
 
@@ -188,6 +194,7 @@ impl Body {
         Some(Self {
             content,
             trailers: self.trailers.clone(),
+            is_request: self.is_request,
         })
     }
 
@@ -202,10 +209,17 @@ impl Body {
                 let body = Self {
                     content: known,
                     trailers: None,
+                    is_request: false,
                 };
                 Content::Stream(Exclusive::new(Measured::new(Exclusive::new(body), len)))
             }
         };
+    }
+
+    /// From now on it is a request's, which must not have every trailer: those given are looked at now, those of the producer when they come.
+    pub(crate) fn is_sent(&mut self) -> Result<()> {
+        self.is_request = true;
+        self.trailers().map_or(Ok(()), |fields| trailers::check(fields, ErrorKind::InvalidRequest))
     }
 
     /// Opens what is made anew each time it is sent.
@@ -255,14 +269,18 @@ impl http_body::Body for Body {
                 Poll::Ready(frame) => frame,
             },
         };
-        Poll::Ready(match frame {
-            None => {
-                // A stream may panic when it is polled after its end.
-                self.content = Content::Empty;
-                self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))
-            }
-            frame => frame,
-        })
+        let frame = frame.or_else(|| {
+            // A stream may panic when it is polled after its end.
+            self.content = Content::Empty;
+            self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))
+        });
+        if self.is_request
+            && let Some(Ok(frame)) = &frame
+            && let Some(fields) = frame.trailers_ref()
+        {
+            trailers::check(fields, ErrorKind::Body)?;
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -302,7 +320,11 @@ impl From<()> for Body {
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         let content = if bytes.is_empty() { Content::Empty } else { Content::Full(bytes) };
-        Self { content, trailers: None }
+        Self {
+            content,
+            trailers: None,
+            is_request: false,
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) fn check(exchange: &mut Exchange, engine: Capabilities) -> Result<()>
     exchange.timeouts.check()?;
     framing(exchange)?;
     host(exchange.request.headers())?;
+    expectation(exchange)?;
+    exchange.request.body_mut().is_sent()?;
     supported(exchange, engine)
 }
 
@@ -72,6 +74,23 @@ fn host(headers: &HeaderMap) -> Result<()> {
     }
 }
 
+/// `100-continue` is the only expectation there is, and one for content that is to come (RFC 9110 §10.1.1).
+fn expectation(exchange: &Exchange) -> Result<()> {
+    let mut values = exchange.request.headers().get_all(EXPECT).iter();
+    let Some(value) = values.next() else {
+        return Ok(());
+    };
+    if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") || values.next().is_some() {
+        return Err(Error::invalid("the header expect can say 100-continue, once, and nothing else (RFC 9110 §10.1.1)"));
+    }
+    match exchange.request.body().is_empty() {
+        true => Err(Error::invalid(
+            "Expect: 100-continue needs content to wait for (RFC 9110 §10.1.1: MUST NOT without); leave it out",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Everything the exchange asks of an engine.
 fn asked(exchange: &Exchange) -> Capabilities {
     let request = &exchange.request;
@@ -82,7 +101,8 @@ fn asked(exchange: &Exchange) -> Capabilities {
             asked = asked.with(capability);
         }
     };
-    ask(request.uri().scheme_str() == Some("https"), Capability::Tls);
+    let is_secure = request.uri().scheme_str() == Some("https");
+    ask(is_secure, Capability::Tls);
     ask(request.method() == Method::CONNECT, Capability::Tunnel);
     ask(headers.contains_key(UPGRADE), Capability::Upgrade);
     ask(headers.contains_key(EXPECT), Capability::ExpectContinue);
@@ -91,7 +111,9 @@ fn asked(exchange: &Exchange) -> Capabilities {
     ask(request.extensions().get() == Some(&RequestTarget::Asterisk), Capability::AsteriskForm);
     match exchange.version {
         Some(Version::HTTP_3) => ask(true, Capability::Http3),
-        Some(Version::HTTP_2) => ask(true, Capability::Http2),
+        Some(Version::HTTP_2) if is_secure => ask(true, Capability::Http2),
+        // Nothing but the user's word says that the server speaks it.
+        Some(Version::HTTP_2) => ask(true, Capability::Http2PriorKnowledge),
         Some(_) => ask(true, Capability::Http1),
         None => {}
     }
@@ -117,6 +139,7 @@ mod tests {
 
     use super::*;
     use crate::body::Body;
+    use crate::error::ErrorKind;
 
     fn exchange(headers: &[(&str, &str)], body: Body) -> Exchange {
         let mut request = Request::new(body);
@@ -145,6 +168,43 @@ mod tests {
     }
 
     #[test]
+    fn an_expectation_is_for_content() {
+        let refused = |headers: &[(&str, &str)], body: Body| {
+            check(&mut exchange(headers, body), Capability::ExpectContinue.into()).map_err(|error| error.to_string())
+        };
+        assert_eq!(refused(&[("expect", "100-Continue")], Body::from("abc")), Ok(()));
+        assert!(refused(&[("expect", "100-continue")], Body::empty()).unwrap_err().contains("needs content"));
+        assert!(refused(&[("expect", "a-lot")], Body::from("abc")).unwrap_err().contains("nothing else"));
+        let twice = [("expect", "100-continue"), ("expect", "100-continue")];
+        assert!(refused(&twice, Body::from("abc")).unwrap_err().contains("once"));
+    }
+
+    #[test]
+    fn forbidden_trailers_are_refused_as_soon_as_they_are_known() {
+        let trailers = |name: &str| HeaderMap::from_iter([(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("1"))]);
+        let given = |name: &str| {
+            let mut exchange = exchange(&[], Body::from("abc").with_trailers(trailers(name)));
+            check(&mut exchange, Capability::RequestTrailers.into()).map_err(|error| error.kind())
+        };
+        assert_eq!(given("x-sum"), Ok(()));
+        assert_eq!(given("content-length"), Err(ErrorKind::InvalidRequest));
+
+        let produced = |name: &str| {
+            let fields = trailers(name);
+            let later = Body::reopen(Some(3), move || Body::from("abc").with_trailers(fields.clone()));
+            let mut exchange = exchange(&[], later);
+            check(&mut exchange, Capabilities::NONE).unwrap();
+            let mut body = exchange.request.body().try_clone().unwrap();
+            futures::executor::block_on(async {
+                body.frame().await.unwrap().unwrap();
+                body.frame().await.unwrap().map(drop).map_err(|error| error.kind())
+            })
+        };
+        assert_eq!(produced("x-sum"), Ok(()));
+        assert_eq!(produced("host"), Err(ErrorKind::Body));
+    }
+
+    #[test]
     fn a_declared_length_is_taken_over() {
         let stream = Body::stream(futures::stream::iter([Ok::<_, std::io::Error>("abc")]));
         let mut exchange = exchange(&[("content-length", "3")], stream);
@@ -159,13 +219,22 @@ mod tests {
             (exchange(&[("expect", "100-continue")], Body::from("a")), Capability::ExpectContinue),
             (exchange(&[], Body::from("a").with_trailers(HeaderMap::new())), Capability::RequestTrailers),
         ];
+        for (uri, capability) in [
+            ("https://h.example/", Capability::Http2),
+            ("http://h.example/", Capability::Http2PriorKnowledge),
+        ] {
+            let mut http2 = exchange(&[], Body::empty());
+            *http2.request.uri_mut() = uri.parse().unwrap();
+            http2.version = Some(Version::HTTP_2);
+            cases.push((http2, capability));
+        }
         let mut slow = exchange(&[], Body::empty());
         slow.timeouts = slow.timeouts.socket(std::time::Duration::from_secs(1));
         cases.push((slow, Capability::SocketTimeout));
         for (mut exchange, capability) in cases {
             let error = check(&mut exchange, Capabilities::NONE).unwrap_err();
             assert_eq!(error.capability(), Some(capability));
-            assert!(check(&mut exchange, capability.into()).is_ok());
+            assert!(check(&mut exchange, Capabilities::from(capability).with(Capability::Tls)).is_ok());
         }
     }
 }

@@ -38,6 +38,7 @@ mod tls;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod tower;
+mod trailers;
 mod upgrade;
 mod url;
 
@@ -58,6 +59,7 @@ pub use self::response::{BytesStream, Response};
 pub use self::timeouts::{Timeout, TimeoutKind, Timeouts};
 pub use self::timer::{Instant, Sleep, Timer};
 pub use self::tls::{Identity, RootCerts, SpkiPin, TlsConfig, TlsVersion};
+pub use self::trailers::is_forbidden_in_trailers;
 pub use self::upgrade::{OnUpgrade, Upgraded};
 pub use self::url::IntoUrl;
 

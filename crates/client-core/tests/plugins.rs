@@ -216,8 +216,8 @@ fn settings_are_merged_before_the_gate() {
         exchange.version = Some(http::Version::HTTP_2);
         Ok(())
     };
-    let (answer, requests) = ask(wants_http2, all.without(Capability::Http2));
-    assert_eq!((answer.unwrap_err().capability(), requests.len()), (Some(Capability::Http2), 0));
+    let (answer, requests) = ask(wants_http2, all.without(Capability::Http2PriorKnowledge));
+    assert_eq!((answer.unwrap_err().capability(), requests.len()), (Some(Capability::Http2PriorKnowledge), 0));
     let (answer, requests) = ask(wants_http2, all);
     assert!(answer.is_ok());
     assert_eq!(requests[0].version, Some(http::Version::HTTP_2));

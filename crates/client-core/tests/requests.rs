@@ -327,11 +327,12 @@ fn a_request_that_was_made_elsewhere() {
 #[test]
 fn what_the_engine_lacks_is_refused_by_name() {
     type Ask = fn(&HttpClient) -> RequestBuilder;
-    let cases: [(Capability, Ask); 14] = [
+    let cases: [(Capability, Ask); 15] = [
         (Capability::Tls, |http| http.get("https://h.example/")),
         (Capability::Http1, |http| http.get(URL).version(Version::HTTP_11)),
         (Capability::Http1, |http| http.get(URL).version(Version::HTTP_10)),
-        (Capability::Http2, |http| http.get(URL).version(Version::HTTP_2)),
+        (Capability::Http2, |http| http.get("https://h.example/").version(Version::HTTP_2)),
+        (Capability::Http2PriorKnowledge, |http| http.get(URL).version(Version::HTTP_2)),
         (Capability::Http3, |http| http.get(URL).version(Version::HTTP_3)),
         (Capability::ConnectTimeout, |http| http.get(URL).timeout(|t| t.connect(Duration::from_secs(1)))),
         (Capability::SocketTimeout, |http| http.get(URL).timeout(|t| t.socket(Duration::from_secs(1)))),

@@ -30,6 +30,6 @@ async fn no_fallback() {
     // A server that insists on HTTP/1.1 breaks off the handshake (RFC 7301 §3.2).
     let old = App::start_tls(&Tls::new(Certificate::Good).alpn(&["http/1.1"]));
     let error = client().get(old.url("/")).send().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Tls);
-    assert!(error.to_string().contains("no HTTP version in common"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.to_string().contains("does not speak HTTP/2 (by ALPN)"), "{error}");
 }

@@ -114,9 +114,6 @@ fn announce(fields: &mut HeaderMap, trailers: Option<&HeaderMap>) -> Result<()> 
     let Some(trailers) = trailers.filter(|trailers| !trailers.is_empty()) else {
         return Ok(());
     };
-    if let Some(name) = trailers.keys().find(|name| [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER].contains(name)) {
-        return Err(invalid(format!("the field {name} cannot be a trailer (RFC 9110 §6.5.1)")));
-    }
     let names: Vec<_> = trailers.keys().map(|name| name.as_str()).collect();
     let names = HeaderValue::try_from(names.join(", ")).map_err(|error| invalid(error.to_string()))?;
     fields.append(TRAILER, names);

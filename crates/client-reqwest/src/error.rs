@@ -130,7 +130,7 @@ fn exchanging(error: &reqwest::Error, reached: Phase) -> Error {
 fn without_hyper(error: &reqwest::Error, phase: Phase) -> Error {
     let is_version = find::<legacy::Error>(error).is_some_and(|error| error.to_string().contains("UserUnsupportedVersion"));
     if is_version {
-        return Error::new(ErrorKind::Tls, "the server did not agree to HTTP/2 (ALPN)")
+        return Error::new(ErrorKind::Protocol, "the server did not agree to HTTP/2 (ALPN)")
             .with_phase(Phase::Tls)
             .with_sent(Sent::Nothing);
     }

@@ -24,6 +24,12 @@ pub fn handshake(host: &str, error: io::Error) -> Error {
         .with_source(error)
 }
 
+/// Whether a handshake failed only because the server speaks none of the protocols that were offered by ALPN (RFC 7301 §3.2): TLS is fine, it is
+/// what was to be spoken above that the server does not speak.
+pub fn is_protocol_refused(error: &io::Error) -> bool {
+    matches!(cause(error), Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)))
+}
+
 /// A failure of TLS that surfaces while reading or writing: a server of TLS 1.3 refuses a client's certificate after the client has finished the
 /// handshake (RFC 8446 §4.4.2). `None` if the failure has nothing to do with TLS.
 ///

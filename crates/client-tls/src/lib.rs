@@ -27,7 +27,7 @@ mod verify;
 compile_error!("client-tls needs cryptography: enable its feature `ring` or `aws-lc-rs`");
 
 pub use self::config::{check, client_config};
-pub use self::explain::{classify, explain, handshake};
+pub use self::explain::{classify, explain, handshake, is_protocol_refused};
 pub use self::session::{info, server_name};
 
 use client_core::{Capabilities, Capability};

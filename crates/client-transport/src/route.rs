@@ -60,6 +60,14 @@ impl Alpn {
             Self::Http2 => b"h2",
         }
     }
+
+    /// Its name among people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
 }
 
 /// One way to an origin: everything that shapes a connection. The key of the pool.

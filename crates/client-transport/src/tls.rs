@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use client_core::{Result, TlsConfig};
+use client_core::{Error, ErrorKind, Phase, Result, Sent, TlsConfig};
 use client_tls::{info, server_name};
 use rustls::ClientConfig;
 
@@ -113,7 +114,7 @@ impl TlsConnector {
         let name = server_name(host)?;
         let config = self.config(settings, alpn)?;
         let connected = tokio_rustls::TlsConnector::from(config).connect(name, below).await;
-        let tls = connected.map_err(|error| client_tls::handshake(host, error))?;
+        let tls = connected.map_err(|error| failed(host, alpn, error))?;
         let session = tls.get_ref().1;
         let alpn = alpn.iter().copied().find(|one| session.alpn_protocol() == Some(one.id()));
         let info = Arc::new(info(session));
@@ -146,6 +147,18 @@ impl TlsConnector {
         });
         Ok(config)
     }
+}
+
+/// A handshake that failed, in which these protocols were `offered`.
+fn failed(host: &str, offered: &[Alpn], error: io::Error) -> Error {
+    if !client_tls::is_protocol_refused(&error) {
+        return client_tls::handshake(host, error);
+    }
+    let names: Vec<_> = offered.iter().map(|protocol| protocol.name()).collect();
+    Error::new(ErrorKind::Protocol, format!("{host:?} does not speak {} (by ALPN)", names.join(" or ")))
+        .with_phase(Phase::Tls)
+        .with_sent(Sent::Nothing)
+        .with_source(error)
 }
 
 /// The stream that carries the TLS records.

@@ -4,6 +4,7 @@
 //! in a chunk line is where two parsers part (CVE-2025-22871).
 
 use bytes::{Buf, Bytes, BytesMut};
+use client_core::is_forbidden_in_trailers;
 use http::HeaderMap;
 
 use super::error::{ProtocolError, excerpt};
@@ -253,7 +254,7 @@ fn parse_trailers(section: Bytes, lines: usize) -> Result<HeaderMap, ProtocolErr
         }
     };
     let mut trailers = fields::to_map(&section, parsed)?;
-    let forbidden: Vec<_> = trailers.keys().filter(|name| fields::is_forbidden_in_trailers(name)).cloned().collect();
+    let forbidden: Vec<_> = trailers.keys().filter(|name| is_forbidden_in_trailers(name)).cloned().collect();
     for name in forbidden {
         trailers.remove(name);
     }

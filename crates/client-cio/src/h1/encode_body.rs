@@ -4,11 +4,11 @@
 //! that the driver can hand all three to one vectored write.
 
 use bytes::Bytes;
+use client_core::is_forbidden_in_trailers;
 use http::HeaderMap;
 
 use super::encode::RequestFraming;
 use super::error::InvalidRequest;
-use super::fields::is_forbidden_in_trailers;
 
 /// Frames the pieces of one request body, in order.
 #[derive(Debug)]

@@ -72,31 +72,6 @@ pub(super) fn to_map(section: &Bytes, lines: &[httparse::Header<'_>]) -> Result<
     Ok(map)
 }
 
-/// True for names which change how a message is framed, routed or read, and therefore must be known before the content: not
-/// to be sent in a trailer section, and of no effect when received there (RFC 9110 §6.5.1).
-pub(super) fn is_forbidden_in_trailers(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "authorization"
-            | "cache-control"
-            | "connection"
-            | "content-encoding"
-            | "content-length"
-            | "content-range"
-            | "content-type"
-            | "host"
-            | "keep-alive"
-            | "max-forwards"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "set-cookie"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "www-authenticate"
-    )
-}
-
 /// Why `lines`, a section without its status line, was refused: the first wrong line, by number and name.
 ///
 /// The parser only says "invalid", so the cold path looks again. `obs-fold` comes first: the parser takes a folded line for a

@@ -22,7 +22,7 @@ use client_transport::wire::{Lease, Protocol, effective};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::header::{CONNECTION, EXPECT};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
 
@@ -47,11 +47,7 @@ pub async fn exchange<P: Protocol>(
     manner: &Manner,
 ) -> Result<Response<Body>> {
     lease.spare_connection();
-    let mut head = request_head(exchange)?;
-    if let Some(customize) = &manner.customize_request {
-        customize(&mut head);
-        *head.version_mut() = Version::HTTP_2;
-    }
+    let head = request_head(exchange, manner.customize_request.as_ref())?;
     exchange.trace.enter(Phase::Send);
 
     let is_connect = *head.method() == Method::CONNECT;

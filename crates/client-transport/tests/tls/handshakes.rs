@@ -246,7 +246,9 @@ async fn alpn() {
     let server = start(&[b"http/1.1"]).await;
     let options = RouteOptions::new().tls(trusting(&authority));
     let outcome = dial(&server.dialer(), &format!("https://{HOST}/"), options, Versions::Http2).await;
-    refused(outcome, "no HTTP version in common");
+    let error = outcome.expect_err("it speaks another protocol");
+    assert_eq!((error.kind(), error.sent()), (ErrorKind::Protocol, Sent::Nothing), "{error}");
+    assert!(error.to_string().contains("does not speak HTTP/2 (by ALPN)"), "{error}");
 }
 
 #[tokio::test]
