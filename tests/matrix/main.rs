@@ -2,10 +2,10 @@
 //!
 //! The tables are made by running, never by hand. What is declared and what is measured have to agree.
 
-mod engines;
 mod page;
 mod picture;
 mod results;
+mod servers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,12 @@ struct Args {
     /// Write nothing: fail if the files in docs/ are not what they should be
     #[arg(long)]
     check: bool,
+    /// Instead of the suite: a smaller set of cases against the real servers and proxies that are installed here; writes nothing
+    #[arg(long, conflicts_with = "check")]
+    servers: bool,
+    /// Only this server, of the real ones
+    #[arg(long, value_name = "NAME", requires = "servers")]
+    server: Option<String>,
     /// Only this engine; writes nothing
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
@@ -46,12 +52,15 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), String> {
+    if args.servers {
+        return servers::run(args);
+    }
     let selects = |case: &Case| args.case.as_deref().is_none_or(|id| case.id == id || case.topic == id);
     if !client_conformance::cases().any(&selects) {
         return Err("there is no such case or topic".to_owned());
     }
     let mut results = Results::default();
-    for engine in engines::all() {
+    for engine in client_tests::engines::all() {
         if args.engine.as_deref().is_some_and(|name| name != engine.name) {
             continue;
         }
@@ -60,7 +69,7 @@ fn run(args: &Args) -> Result<(), String> {
         results.engines.push(measured);
     }
     if results.engines.is_empty() {
-        let names: Vec<_> = engines::all().iter().map(|engine| engine.name).collect();
+        let names: Vec<_> = client_tests::engines::all().iter().map(|engine| engine.name).collect();
         return Err(format!("there is no such engine; there are {}", names.join(", ")));
     }
     println!("\n{}", page::summary(&results));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use client_conformance::{Case, CaseResult, TOPICS, Verdict};
 use client_core::{Capabilities, Capability};
 
-use crate::engines::EngineUnderTest;
+use client_tests::engines::EngineUnderTest;
 
 /// Everything that was measured.
 #[derive(Default)]

@@ -1,4 +1,8 @@
-//! What several of the integration tests share: a server that costs nothing.
+//! What several of the integration tests share: the engines, real servers, and a server that costs nothing.
+
+pub mod engines;
+#[cfg(unix)]
+pub mod real;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -43,5 +43,5 @@ pub use self::case::{Case, CaseResult, Topic, Verdict};
 pub use self::cases::TOPICS;
 #[doc(hidden)]
 pub use self::run::check;
-pub use self::run::{cases, run, run_within};
+pub use self::run::{Unfinished, bounded, cases, run, run_within};
 pub use self::subject::{ProxySetting, Settings, Subject, deviating, on_tokio};

@@ -1,6 +1,7 @@
 //! Running cases: each on a thread of its own, under a deadline, with what must hold after every one.
 
 use std::any::Any;
+use std::fmt;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,35 +89,76 @@ pub fn check(subject: impl Subject, id: &str) {
 fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, deadline: Duration) -> CaseResult {
     let started = Instant::now();
     let ctx = Ctx::new(Arc::clone(subject));
-    let (report, reported) = mpsc::channel();
-    let of_thread = ctx.clone();
-    // Not a scoped thread: one that hangs is left behind.
-    let thread = thread::Builder::new().name(case.id.to_owned());
-    let spawned = thread.spawn(move || {
-        let mut verdict = None;
-        let work = async { verdict = Some(perform(case, &of_thread).await) };
-        let subject = Arc::clone(of_thread.subject());
-        let ran = catch_unwind(AssertUnwindSafe(|| subject.block_on(Box::pin(work))));
-        // Nobody listens any more if the deadline has passed.
-        let _ = report.send(match ran {
-            Ok(()) => {
-                verdict.unwrap_or_else(|| Verdict::Failed("the subject's block_on returned before the case was over".into()))
-            }
-            Err(panic) => Verdict::Failed(format!("panic: {}", message(&*panic))),
-        });
+    let of_case = ctx.clone();
+    let ended = bounded(subject, case.id, deadline, async move { perform(case, &of_case).await });
+    let verdict = ended.unwrap_or_else(|why| match why {
+        Unfinished::Hangs => Verdict::Failed(format!("hangs: after {deadline:?} still {}", ctx.step())),
+        other => Verdict::Failed(other.to_string()),
     });
-    let verdict = match spawned.map(|_| reported.recv_timeout(deadline)) {
-        Ok(Ok(verdict)) => verdict,
-        Ok(Err(RecvTimeoutError::Timeout)) => Verdict::Failed(format!("hangs: after {deadline:?} still {}", ctx.step())),
-        Ok(Err(RecvTimeoutError::Disconnected)) => Verdict::Failed("the thread of the case ended without a verdict".into()),
-        Err(error) => Verdict::Failed(format!("no thread for the case: {error}")),
-    };
     let known = subject.deviations().iter().find(|(id, _)| *id == case.id);
     CaseResult {
         case,
         verdict: known.map_or(verdict, |(_, why)| Verdict::Deviates(why)),
         elapsed: started.elapsed(),
         wire: ctx.wire(),
+    }
+}
+
+/// Why [`bounded`] has no output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unfinished {
+    /// It was not over when its time was. Its thread is left behind.
+    Hangs,
+    /// It panicked, with this message.
+    Panicked(String),
+    /// The subject's `block_on` returned before it was over.
+    Abandoned,
+    /// There was no thread for it, for this reason.
+    NoThread(String),
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hangs => f.write_str("hangs"),
+            Self::Panicked(message) => write!(f, "panic: {message}"),
+            Self::Abandoned => f.write_str("the subject's block_on returned before it was over"),
+            Self::NoThread(why) => write!(f, "no thread for it: {why}"),
+        }
+    }
+}
+
+/// Runs `work` to its end as cases are run: on a thread of its own, which is named, by the subject's own
+/// [`block_on`](Subject::block_on), and not longer than `deadline`. For what an engine's author has to prove besides the suite.
+///
+/// # Errors
+/// If there is no output: it hangs, or it panicked.
+pub fn bounded<T: Send + 'static>(
+    subject: &Arc<dyn Subject>,
+    name: &str,
+    deadline: Duration,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Unfinished> {
+    let subject = Arc::clone(subject);
+    let (report, reported) = mpsc::channel();
+    // Not a scoped thread: one that hangs is left behind.
+    let thread = thread::Builder::new().name(name.to_owned());
+    let spawned = thread.spawn(move || {
+        let mut output = None;
+        let work = async { output = Some(work.await) };
+        let ran = catch_unwind(AssertUnwindSafe(|| subject.block_on(Box::pin(work))));
+        // Nobody listens any more if the deadline has passed.
+        let _ = report.send(match ran {
+            Ok(()) => output.ok_or(Unfinished::Abandoned),
+            Err(panic) => Err(Unfinished::Panicked(message(&*panic).to_owned())),
+        });
+    });
+    match spawned.map(|_| reported.recv_timeout(deadline)) {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(RecvTimeoutError::Timeout)) => Err(Unfinished::Hangs),
+        Ok(Err(RecvTimeoutError::Disconnected)) => Err(Unfinished::Abandoned),
+        Err(error) => Err(Unfinished::NoThread(error.to_string())),
     }
 }
 

@@ -87,6 +87,17 @@ pub struct ProxySetting {
     pub tls: TlsConfig,
 }
 
+impl ProxySetting {
+    /// Without credentials; an `https` proxy is verified by the platform's roots.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            credentials: None,
+            tls: TlsConfig::new(),
+        }
+    }
+}
+
 impl fmt::Display for Settings {
     /// What is not at its default, by name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

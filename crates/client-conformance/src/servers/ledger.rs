@@ -181,6 +181,13 @@ impl Connection {
         self.wait(|record| record.end == Some(End::ByClient)).await;
     }
 
+    /// The server's side is over, whatever the client still sends.
+    pub(crate) fn ended_by_server(&self) {
+        self.ledger.update(self.index, |record| {
+            record.end.get_or_insert(End::ByServer);
+        });
+    }
+
     async fn wait(&self, wanted: impl Fn(&Record) -> bool) {
         let mut watched = self.ledger.0.subscribe();
         let there = watched.wait_for(|records| records.all.get(self.index).is_some_and(&wanted)).await;

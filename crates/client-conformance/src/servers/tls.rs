@@ -7,7 +7,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio_rustls::TlsAcceptor;
@@ -119,7 +119,9 @@ impl Tls {
         } else {
             builder.with_no_client_auth()
         };
-        let mut config = builder.with_single_cert(issued.chain, issued.key).expect("the key fits the certificate");
+        let chain = issued.chain.iter().map(|one| one.der().clone()).collect();
+        let key = PrivatePkcs8KeyDer::from(issued.key.serialize_der());
+        let mut config = builder.with_single_cert(chain, key.into()).expect("the key fits the certificate");
         config.alpn_protocols.clone_from(&self.alpn);
         TlsAcceptor::from(Arc::new(config))
     }
@@ -131,9 +133,10 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
+/// A server's certificate, before those that lead to the root, and its key.
 struct Issued {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    chain: Vec<rcgen::Certificate>,
+    key: KeyPair,
 }
 
 impl Authority {
@@ -168,6 +171,14 @@ impl Authority {
     /// Trust in this authority and in no other.
     pub fn trusted(&self) -> TlsConfig {
         TlsConfig::new().roots(RootCerts::only_pem(self.pem()))
+    }
+
+    /// A certificate and its key as PEM, for a server that is not the suite's own: the chain first, the server's own certificate at its
+    /// beginning, then the private key.
+    pub fn issue_pem(&self, certificate: Certificate) -> (String, String) {
+        let issued = self.issue(certificate);
+        let chain = issued.chain.iter().map(rcgen::Certificate::pem).collect();
+        (chain, issued.key.serialize_pem())
     }
 
     /// A client certificate by this authority.
@@ -212,18 +223,15 @@ impl Authority {
                 let leaf_key = self::key();
                 let leaf = self::params(&["leaf.test"]);
                 let leaf_certificate = leaf.signed_by(&leaf_key, &self.issuer).expect("a certificate");
-                chain.push(leaf_certificate.der().clone());
+                chain.push(leaf_certificate);
                 params.signed_by(&key, &Issuer::new(leaf, leaf_key))
             }
             Certificate::Good | Certificate::IpAddress | Certificate::Wildcard | Certificate::WrongHost => {
                 params.signed_by(&key, &self.issuer)
             }
         };
-        chain.insert(0, issued.expect("a certificate").der().clone());
-        Issued {
-            chain,
-            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        }
+        chain.insert(0, issued.expect("a certificate"));
+        Issued { chain, key }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The engines, as the suite is told to make them: the same files that each engine's own `cargo test` uses.
 
+use std::sync::Arc;
+
 use client_conformance::{Case, CaseResult, Settings, Subject, run};
 use client_core::Capabilities;
 
@@ -15,23 +17,29 @@ mod reqwest;
 mod ureq;
 
 /// An engine, and how to run cases on it.
-pub(crate) struct EngineUnderTest {
-    pub(crate) name: &'static str,
-    pub(crate) capabilities: fn() -> Capabilities,
-    pub(crate) run: fn(&Selects<'_>) -> Vec<CaseResult>,
+pub struct EngineUnderTest {
+    /// Its name, as in the tables.
+    pub name: &'static str,
+    /// What it promises.
+    pub capabilities: fn() -> Capabilities,
+    /// Runs cases of the suite.
+    pub run: fn(&Selects<'_>) -> Vec<CaseResult>,
+    /// For cases that are not the suite's.
+    pub subject: fn() -> Arc<dyn Subject>,
 }
 
 /// Which cases to run.
-pub(crate) type Selects<'a> = dyn Fn(&Case) -> bool + 'a;
+pub type Selects<'a> = dyn Fn(&Case) -> bool + 'a;
 
 /// Every engine, in the order of the tables.
-pub(crate) fn all() -> Vec<EngineUnderTest> {
+pub fn all() -> Vec<EngineUnderTest> {
     macro_rules! engines {
         ($($name:ident),+) => {
             vec![$(EngineUnderTest {
                 name: stringify!($name),
                 capabilities: || declared(&$name::subject()),
                 run: |selects| run($name::subject(), selects),
+                subject: || Arc::new($name::subject()),
             }),+]
         };
     }
