@@ -18,6 +18,13 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
+    /// How fast the engines are, beside the field's other clients; writes docs/performance.md (`cargo xtask bench --help` tells more)
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Passed on
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        args: Vec<String>,
+    },
     /// Everything that decides whether a change lands, in the order in which it fails fastest
     Ci(ci::Args),
     /// The conformance suite on every engine, as a table; writes docs/engines.md (`cargo xtask matrix --help` tells more)
@@ -33,6 +40,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
+        Task::Bench { args } => bench(&args),
         Task::Ci(args) => ci::run(&args),
         // The engines are not built into xtask itself: most tasks need none of them.
         Task::Matrix { args } => shell::cargo(&format!("run --quiet --package client-tests --bin matrix -- {}", args.join(" "))),
@@ -45,6 +53,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Both programs: what is timed, and what counts allocations. They find each other by lying side by side.
+fn bench(args: &[String]) -> shell::Result {
+    shell::cargo("build --quiet --release --package client-bench")?;
+    shell::cargo(&format!("run --quiet --release --package client-bench -- {}", args.join(" ")))
 }
 
 #[cfg(test)]

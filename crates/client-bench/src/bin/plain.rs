@@ -1,0 +1,7 @@
+//! The benchmark.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    client_bench::main(None)
+}

@@ -1,0 +1,131 @@
+//! The engines of this project, through `HttpClient` with its default plugins: what an application uses.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use client_core::{AnyEngine, Body, HttpClient, HttpTimeout, Response, RootCerts, TlsConfig};
+use client_hyper::VersionPolicy;
+
+use super::{Answer, Setup, Subject, Url, Version, Worker, blocks};
+use crate::Result;
+
+/// An engine, and how it is set up.
+pub(crate) trait Engine: Send + Sync + 'static {
+    fn engine(setup: &Setup) -> AnyEngine;
+}
+
+pub(crate) struct Ours<E> {
+    http: HttpClient,
+    engine: PhantomData<E>,
+}
+
+pub(crate) struct Cio;
+pub(crate) struct Hyper;
+pub(crate) struct H2;
+pub(crate) struct Reqwest;
+pub(crate) struct Ureq;
+
+impl Engine for Cio {
+    fn engine(setup: &Setup) -> AnyEngine {
+        let builder = client_cio::Cio::builder()
+            .max_connections(setup.connections)
+            .endpoint(|endpoint| endpoint.max_connections_per_route(setup.connections))
+            .tls(trust(setup));
+        match setup.pipeline {
+            None => builder.build().into(),
+            Some(ahead) => builder
+                .pipelining(true)
+                .endpoint(|endpoint| endpoint.max_connections_per_route(1).pipeline_max_size(ahead))
+                .build()
+                .into(),
+        }
+    }
+}
+
+impl Engine for Hyper {
+    fn engine(setup: &Setup) -> AnyEngine {
+        let builder = client_hyper::Hyper::builder()
+            .max_connections(setup.connections)
+            .max_connections_per_route(setup.connections)
+            .tls(trust(setup));
+        match setup.version {
+            Version::Http1 => builder.build().into(),
+            Version::Http2 => builder.version(VersionPolicy::Http2).build().into(),
+        }
+    }
+}
+
+impl Engine for H2 {
+    fn engine(setup: &Setup) -> AnyEngine {
+        client_h2::H2::builder().tls(trust(setup)).build().into()
+    }
+}
+
+impl Engine for Reqwest {
+    fn engine(setup: &Setup) -> AnyEngine {
+        let version = setup.version;
+        client_reqwest::Reqwest::builder()
+            .config(move |builder| match version {
+                Version::Http1 => builder.http1_only(),
+                Version::Http2 => builder.http2_prior_knowledge(),
+            })
+            .tls(trust(setup))
+            .build()
+            .into()
+    }
+}
+
+impl Engine for Ureq {
+    fn engine(setup: &Setup) -> AnyEngine {
+        client_ureq::Ureq::builder()
+            .max_threads(setup.connections)
+            .max_idle_connections(setup.connections)
+            .max_idle_connections_per_host(setup.connections)
+            .tls(trust(setup))
+            .build()
+            .into()
+    }
+}
+
+fn trust(setup: &Setup) -> TlsConfig {
+    TlsConfig::new().roots(RootCerts::only_pem(&setup.root_pem))
+}
+
+impl<E: Engine> Subject for Ours<E> {
+    type Worker = HttpClient;
+
+    fn new(setup: &Setup) -> Result<Self> {
+        let mut builder = HttpClient::builder(E::engine(setup));
+        if setup.timeouts {
+            let limit = Duration::from_secs(60);
+            builder = builder.install(HttpTimeout::new().request(limit).connect(limit).socket(limit));
+        }
+        Ok(Self {
+            http: builder.build()?,
+            engine: PhantomData,
+        })
+    }
+
+    async fn worker(&self, _: &Url) -> Result<HttpClient> {
+        Ok(self.http.clone())
+    }
+}
+
+impl Worker for HttpClient {
+    async fn get(&mut self, url: &Url) -> Result<Answer> {
+        read(HttpClient::get(self, &url.text).send().await?).await
+    }
+
+    async fn put(&mut self, url: &Url, len: u64) -> Result<Answer> {
+        let body = Body::sized_stream(len, blocks::stream(len));
+        read(HttpClient::put(self, &url.text).body(body).send().await?).await
+    }
+}
+
+async fn read(mut response: Response) -> Result<Answer> {
+    let (status, mut bytes) = (response.status().as_u16(), 0);
+    while let Some(chunk) = response.chunk().await? {
+        bytes += chunk.len() as u64;
+    }
+    Ok(Answer { status, bytes })
+}
