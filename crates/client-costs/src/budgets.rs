@@ -20,14 +20,14 @@ pub struct Budget {
 pub const BUDGETS: &[Budget] = &[
     Budget {
         engine: "cio",
-        allocations: 15,
+        allocations: 14,
         tasks: 0,
         system_calls_per_1000: 2050,
         instructions: 20_000,
     },
     Budget {
         engine: "hyper",
-        allocations: 40,
+        allocations: 29,
         tasks: 0,
         system_calls_per_1000: 2050,
         instructions: 60_000,

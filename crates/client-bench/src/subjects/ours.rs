@@ -44,20 +44,23 @@ impl Engine for Cio {
 
 impl Engine for Hyper {
     fn engine(setup: &Setup) -> AnyEngine {
-        let builder = client_hyper::Hyper::builder()
+        let (version, per_route) = match setup.version {
+            Version::Http1 => (VersionPolicy::Automatic, setup.connections),
+            Version::Http2 => (VersionPolicy::Http2, 1),
+        };
+        client_hyper::Hyper::builder()
+            .version(version)
             .max_connections(setup.connections)
-            .max_connections_per_route(setup.connections)
-            .tls(trust(setup));
-        match setup.version {
-            Version::Http1 => builder.build().into(),
-            Version::Http2 => builder.version(VersionPolicy::Http2).build().into(),
-        }
+            .max_connections_per_route(per_route)
+            .tls(trust(setup))
+            .build()
+            .into()
     }
 }
 
 impl Engine for H2 {
     fn engine(setup: &Setup) -> AnyEngine {
-        client_h2::H2::builder().tls(trust(setup)).build().into()
+        client_h2::H2::builder().max_connections_per_route(1).tls(trust(setup)).build().into()
     }
 }
 
@@ -78,7 +81,8 @@ impl Engine for Reqwest {
 impl Engine for Ureq {
     fn engine(setup: &Setup) -> AnyEngine {
         client_ureq::Ureq::builder()
-            .max_threads(setup.connections)
+            // One makes the exchange, another reads its response.
+            .max_threads(2 * setup.connections)
             .max_idle_connections(setup.connections)
             .max_idle_connections_per_host(setup.connections)
             .tls(trust(setup))
