@@ -1,36 +1,54 @@
-//! The same five requests through every engine that is built in, to a server of our own, and a table of what came of them.
+//! The same six requests through every engine that is built in, to two servers of our own, and a table of what came of them. One server speaks TLS
+//! and offers HTTP/2 and HTTP/1.1: which of them was really spoken is in the table.
 //!
 //! `cargo run --example quickstart`
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use client::{AnyEngine, Body, Error, ErrorKind, HttpClient, Result, TimeoutKind};
-use client_conformance::servers::App;
+use client::{AnyEngine, Body, Error, ErrorKind, HttpClient, Result, TimeoutKind, Version};
+use client_conformance::servers::{App, Authority, Certificate, Tls};
 use futures_util::stream;
 use serde_json::{Value, json};
 
-/// Every engine that is built in.
+/// Every engine that is built in, with trust in the authority that has signed our server's certificate.
 fn engines() -> Vec<AnyEngine> {
+    let tls = || Authority::get().trusted();
     vec![
-        client::hyper::Hyper::new().into(),
-        client::cio::Cio::new().into(),
-        client::h2::H2::new().into(),
-        client::reqwest::Reqwest::new().into(),
-        client::ureq::Ureq::new().into(),
+        client::hyper::Hyper::builder().tls(tls()).build().into(),
+        client::cio::Cio::builder().tls(tls()).build().into(),
+        client::h2::H2::builder().tls(tls()).build().into(),
+        client::reqwest::Reqwest::builder().tls(tls()).build().into(),
+        client::ureq::Ureq::builder().tls(tls()).build().into(),
     ]
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let server = App::start();
-    println!("a server on {}; the default engine is {}\n", server.url("/"), client::default_engine());
-    row("engine", &["GET", "JSON POST", "streamed upload", "redirect", "timeout of 50 ms"]);
+    let (server, secure) = (App::start(), App::start_tls(&Tls::new(Certificate::Good).alpn(&["h2", "http/1.1"])));
+    println!(
+        "servers on {} and {}; the default engine is {}\n",
+        server.url("/"),
+        secure.url("/"),
+        client::default_engine()
+    );
+    row(
+        "engine",
+        &[
+            "GET http",
+            "GET https",
+            "JSON POST",
+            "streamed upload",
+            "redirect",
+            "timeout of 50 ms",
+        ],
+    );
     let mut ok = true;
     for engine in engines() {
         let http = HttpClient::new(engine);
         let outcomes = [
             get(&http, &server).await,
+            get(&http, &secure).await,
             post_json(&http, &server).await,
             upload(&http, &server).await,
             redirect(&http, &server).await,
@@ -51,8 +69,12 @@ async fn main() -> ExitCode {
 
 async fn get(http: &HttpClient, server: &App) -> Result<String> {
     let response = http.get(server.url("/bytes/1000")).send().await?.error_for_status()?;
-    let (status, version) = (response.status().as_u16(), response.version());
-    Ok(format!("{status} {version:?}, {} bytes", response.bytes().await?.len()))
+    let version = match response.version() {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_11 => "HTTP/1.1",
+        _ => "another version",
+    };
+    Ok(format!("{} bytes, {version}", response.bytes().await?.len()))
 }
 
 async fn post_json(http: &HttpClient, server: &App) -> Result<String> {
@@ -88,6 +110,6 @@ async fn time_out(http: &HttpClient, server: &App) -> Result<String> {
 }
 
 fn row(engine: &str, cells: &[&str]) {
-    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<24}")).collect();
+    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:<20}")).collect();
     println!("{engine:<8} {}", cells.join(" ").trim_end());
 }

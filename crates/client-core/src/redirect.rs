@@ -4,6 +4,7 @@
 //! user's back; `https` never becomes `http` unasked.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use http::header::{
@@ -109,6 +110,58 @@ impl Redirect {
     pub fn only(mut self, accept: impl Fn(&Hop) -> bool + Send + Sync + 'static) -> Self {
         self.only = Some(Arc::new(accept));
         self
+    }
+
+    /// Performs an exchange, and those that its redirects ask for: for an engine that is told to follow them itself. A client's own are followed
+    /// around the engine, which then sees one exchange at a time.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Redirect`], with the reason, and those of `perform`.
+    pub async fn follow<F, Fut>(&self, mut exchange: Exchange, perform: F) -> Result<Response<Body>>
+    where
+        F: Fn(Exchange) -> Fut,
+        Fut: Future<Output = Result<Response<Body>>>,
+    {
+        let of_request = exchange.request.extensions().get::<Self>().cloned();
+        let policy = of_request.as_ref().unwrap_or(self);
+        let mut history = RedirectHistory::default();
+        loop {
+            let head = exchange.clone_head();
+            let body = exchange.request.body().try_clone();
+            let mut response = perform(exchange).await.map_err(|error| match history.0.is_empty() {
+                true => error,
+                // Whatever became of this hop, the first one was acted upon.
+                false => error.with_sent(Sent::Answered),
+            })?;
+            let from = head.request.uri();
+            let decision = policy.decide(response.status(), response.headers().get(LOCATION), from, history.0.len());
+            let hop = match decision {
+                Decision::Return => {
+                    if !history.0.is_empty() {
+                        response.extensions_mut().insert(history);
+                    }
+                    return Ok(response);
+                }
+                Decision::Refuse(reason) => return Err(refused(reason, from)),
+                Decision::Follow(hop) => hop,
+            };
+            head.trace.emit(&Event::Redirected {
+                status: hop.status,
+                to: &hop.to,
+            });
+            // The connection is free again before the next exchange asks for one.
+            drop(response);
+            let from = head.request.uri().clone();
+            exchange = follow(head, body, &hop).ok_or_else(|| {
+                let reason = format!(
+                    "{} asks to send the body again, but it is a stream that can be sent only once; Body::reopen makes one \
+                     that can be sent again",
+                    hop.status.as_u16()
+                );
+                refused(reason, &from)
+            })?;
+            history.0.push(hop);
+        }
     }
 
     /// What to do about a response: the decision, without acting on it.
@@ -236,48 +289,10 @@ impl Plugin for Redirect {
         exchange.request.method() != Method::CONNECT
     }
 
-    fn handle<'a>(&'a self, mut exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
+    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
         Box::pin(async move {
-            let of_request = exchange.request.extensions().get::<Self>().cloned();
-            let policy = of_request.as_ref().unwrap_or(self);
-            let mut history = RedirectHistory::default();
-            loop {
-                let head = exchange.clone_head();
-                let body = exchange.request.body().try_clone();
-                let mut response = next.run(exchange).await.map_err(|error| match history.0.is_empty() {
-                    true => error,
-                    // Whatever became of this hop, the first one was acted upon.
-                    false => error.with_sent(Sent::Answered),
-                })?;
-                let from = head.request.uri();
-                let decision = policy.decide(response.status(), response.headers().get(LOCATION), from, history.0.len());
-                let hop = match decision {
-                    Decision::Return => {
-                        if !history.0.is_empty() {
-                            response.extensions_mut().insert(history);
-                        }
-                        return Ok(response);
-                    }
-                    Decision::Refuse(reason) => return Err(refused(reason, from)),
-                    Decision::Follow(hop) => hop,
-                };
-                head.trace.emit(&Event::Redirected {
-                    status: hop.status,
-                    to: &hop.to,
-                });
-                // The connection is free again before the next exchange asks for one.
-                drop(response);
-                let from = head.request.uri().clone();
-                exchange = follow(head, body, &hop).ok_or_else(|| {
-                    let reason = format!(
-                        "{} asks to send the body again, but it is a stream that can be sent only once; Body::reopen makes one \
-                         that can be sent again",
-                        hop.status.as_u16()
-                    );
-                    refused(reason, &from)
-                })?;
-                history.0.push(hop);
-            }
+            let next = &next;
+            self.follow(exchange, move |exchange| next.run(exchange)).await
         })
     }
 }

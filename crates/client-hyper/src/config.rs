@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client_core::Exchange;
+use client_core::{Exchange, Redirect};
 use client_h2::multiplexed::Manner;
 use client_transport::builder_settings;
 use client_transport::route::Versions;
@@ -21,6 +21,7 @@ use crate::connection::Negotiated;
 #[must_use]
 pub struct HyperBuilder {
     version: VersionPolicy,
+    follow_redirects: bool,
     transport: Settings,
     manner: Manner,
     customize_client: Option<Arc<CustomizeClient>>,
@@ -78,6 +79,7 @@ impl Default for HyperBuilder {
         transport.connection_request_timeout = Some(Duration::from_secs(20));
         Self {
             version: VersionPolicy::default(),
+            follow_redirects: false,
             transport,
             manner: Manner {
                 socket_timeout: Some(Duration::from_secs(10)),
@@ -92,6 +94,14 @@ impl HyperBuilder {
     /// Which versions of HTTP are spoken. Default: [`VersionPolicy::Automatic`].
     pub fn version(mut self, policy: VersionPolicy) -> Self {
         self.version = policy;
+        self
+    }
+
+    /// Whether the engine itself follows redirects, by the rules and the limit of [`Redirect`](client_core::Redirect); one among a request's
+    /// extensions goes before them. Default: off, as an [`HttpClient`](client_core::HttpClient) follows them around the engine, where other plugins
+    /// see every exchange. With this on, these see only the last one.
+    pub fn follow_redirects(mut self, on: bool) -> Self {
+        self.follow_redirects = on;
         self
     }
 
@@ -132,6 +142,7 @@ impl HyperBuilder {
     pub fn build(self) -> Hyper {
         let Self {
             version,
+            follow_redirects,
             transport,
             manner,
             customize_client,
@@ -144,6 +155,7 @@ impl HyperBuilder {
         Hyper {
             transport: Transport::new(protocol, transport, mistake),
             versions: version,
+            redirects: follow_redirects.then(Redirect::default),
         }
     }
 }

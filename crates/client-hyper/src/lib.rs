@@ -28,8 +28,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! There is no `follow_redirects` here: an engine performs one exchange, and redirects are the client's to follow, on every engine by the same
-//! rules ([`client_core::Redirect`]).
+//! An engine performs one exchange: redirects are the client's to follow, on every engine by the same rules ([`client_core::Redirect`]).
+//! [`follow_redirects`](HyperBuilder::follow_redirects) is for those who use the engine alone.
 //!
 //! The life of an exchange in this crate: `config.rs` (what the user set) → `connection.rs` (connections as the transport's wire sees them) →
 //! for HTTP/1.1, `driver.rs` (one exchange) → `upload.rs` (its body, as hyper takes it), `body.rs` (the response's), `error.rs` (what hyper's
@@ -45,7 +45,7 @@ mod informational;
 mod raw;
 mod upload;
 
-use client_core::{Body, Capabilities, Capability, Engine, Exchange, Result};
+use client_core::{Body, Capabilities, Capability, Engine, Exchange, Redirect, Result};
 use client_transport::engine_on_transport;
 use client_transport::transport::{self, Transport};
 use http::Response;
@@ -58,6 +58,8 @@ use connection::Negotiated;
 pub struct Hyper {
     transport: Transport<Negotiated>,
     versions: VersionPolicy,
+    /// `None`: they are the client's to follow.
+    redirects: Option<Redirect>,
 }
 
 impl Hyper {
@@ -69,6 +71,11 @@ impl Hyper {
     /// An engine to be configured.
     pub fn builder() -> HyperBuilder {
         HyperBuilder::default()
+    }
+
+    async fn perform(&self, exchange: Exchange) -> Result<Response<Body>> {
+        let versions = self.versions.of(&exchange);
+        self.transport.execute(exchange, versions).await
     }
 }
 
@@ -103,8 +110,10 @@ impl Engine for Hyper {
     }
 
     async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
-        let versions = self.versions.of(&exchange);
-        self.transport.execute(exchange, versions).await
+        match &self.redirects {
+            None => self.perform(exchange).await,
+            Some(redirects) => redirects.follow(exchange, |exchange| self.perform(exchange)).await,
+        }
     }
 
     engine_on_transport!();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use client_conformance::servers::{App, Authority, Certificate, Tls};
-use client_core::{ErrorKind, HttpClient, TimeoutKind, Version};
+use client_core::{AnyEngine, Body, ErrorKind, Exchange, HttpClient, Redirect, RedirectHistory, TimeoutKind, Version};
 use client_hyper::{Hyper, HyperBuilder, VersionPolicy};
 use http::header::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -105,6 +105,27 @@ async fn customized_http2() {
     }));
     let text = http.get(app.url("/inspect")).send().await.unwrap().text().await.unwrap();
     assert!(text.contains("x-added: 1"), "{text}");
+}
+
+/// What the engine answers by itself: status, and hops that it followed.
+async fn alone(builder: HyperBuilder, request: http::Request<Body>) -> client_core::Result<(u16, usize)> {
+    let engine = AnyEngine::new(builder.build());
+    let response = engine.execute(Exchange::new(request)).await?;
+    let hops = response.extensions().get::<RedirectHistory>().map_or(0, |history| history.hops().len());
+    Ok((response.status().as_u16(), hops))
+}
+
+#[tokio::test]
+async fn follows_redirects_where_it_is_told_to() {
+    let app = App::start();
+    let request = |path: &str| http::Request::get(app.url(path)).body(Body::empty()).unwrap();
+    assert_eq!(alone(Hyper::builder(), request("/redirect/3")).await.unwrap(), (302, 0));
+    let follows = || Hyper::builder().follow_redirects(true);
+    assert_eq!(alone(follows(), request("/redirect/3")).await.unwrap(), (200, 3));
+    assert_eq!(alone(follows(), request("/redirect/11")).await.unwrap_err().kind(), ErrorKind::Redirect);
+    let mut unwilling = request("/redirect/3");
+    unwilling.extensions_mut().insert(Redirect::none());
+    assert_eq!(alone(follows(), unwilling).await.unwrap(), (302, 0));
 }
 
 #[tokio::test]
