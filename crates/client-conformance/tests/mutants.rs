@@ -53,9 +53,9 @@ caught! {
     swallows_truncation by "framing.short_length" "framing.cut_between_chunks" "errors.closed_in_body";
     hides_informational by "response_heads.early_hints";
     ignores_limits by "response_heads.too_many_fields" "response_heads.too_many_bytes";
-    ignores_connect_timeout by "timeouts.connect_in_tls_handshake" "timeouts.connect_in_black_hole";
-    ignores_socket_timeout by "timeouts.socket_before_head" "timeouts.socket_in_chunk";
-    times_out_early by "timeouts.socket_before_head" "timeouts.connect_in_tls_handshake";
+    ignores_connect_timeout by "timeout_grid.connect_in_tls_handshake.of_request" "timeout_grid.connect_in_black_hole.over_client";
+    ignores_socket_timeout by "timeout_grid.socket_before_head.of_client" "timeout_grid.socket_in_chunk.of_request";
+    times_out_early by "timeout_grid.socket_before_head.of_request" "timeout_grid.connect_in_tls_handshake.of_client";
     bakes_in_the_first_timeout by "timeouts.not_baked_in";
     calls_refused_a_timeout by "errors.refused" "errors.refused_is_no_timeout";
     says_nothing_was_sent by "errors.closed_before_head" "reuse.dead_on_use_post";
@@ -64,7 +64,7 @@ caught! {
     repeats_everything by "reuse.dead_on_use_post" "reuse.dead_when_fresh" "errors.closed_before_head";
     never_reuses by "reuse.one_after_the_other" "tls.reuse";
     uses_dirty_connections by "reuse.not_after_half_a_body" "bodies.partly_read";
-    leaks_connections by "cancellation.in_body" "timeouts.request_in_body";
+    leaks_connections by "cancellation.in_body" "timeout_grid.request_in_body.of_request";
     leaks_permits by "concurrency.slot_after_refused" "timeouts.permits_return";
     ignores_max_connections by "concurrency.max_connections_waits" "timeouts.request_in_pool";
     ignores_close by "lifecycle.close_idle";

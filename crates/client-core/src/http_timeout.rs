@@ -78,6 +78,13 @@ impl HttpTimeout {
     }
 }
 
+impl From<Timeouts> for HttpTimeout {
+    /// Limits that came from elsewhere, a configuration file say.
+    fn from(timeouts: Timeouts) -> Self {
+        Self(timeouts)
+    }
+}
+
 impl Plugin for HttpTimeout {
     fn stage(&self) -> Stage {
         Stage::Call

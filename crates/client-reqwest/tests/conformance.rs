@@ -27,6 +27,7 @@ pub(crate) fn subject() -> impl Subject {
 
 const ACCEPT: &str = "reqwest adds `accept: */*` where there is no Accept, and nothing in its API takes it back";
 const PARTIAL_HEAD: &str = "hyper does not tell a head that began from one that did not";
+const HEAD_UNSEEN: &str = "the bytes of a head that is not complete are not seen: it counts as one packet";
 const INFORMATIONAL: &str = "hyper skips 1xx responses unseen; a socket limit ends them";
 const LAX: &str = "the h2 crate lets it pass";
 
@@ -60,10 +61,9 @@ const DEVIATIONS: &[(&str, &str)] = &[
     ("request_headers.streamed_body", ACCEPT),
     ("response_heads.endless_informational", INFORMATIONAL),
     ("reuse.dead_in_head", PARTIAL_HEAD),
-    (
-        "timeouts.socket_trickle_head",
-        "the bytes of a head that is not complete are not seen: it counts as one packet",
-    ),
+    ("timeout_grid.trickled_head_is_no_silence.of_client", HEAD_UNSEEN),
+    ("timeout_grid.trickled_head_is_no_silence.of_request", HEAD_UNSEEN),
+    ("timeout_grid.trickled_head_is_no_silence.over_client", HEAD_UNSEEN),
     ("tls.no_identity", "a TLS alert after the handshake comes out as a closed connection"),
     ("upgrades.request_fields", ACCEPT),
 ];

@@ -38,6 +38,69 @@ macro_rules! cases {
     };
 }
 
+/// Declares the cases of a topic on time limits: every row is a case for each [`limits::Way`] to set the limit. The case
+/// `topic.row.of_client` is the test `topic::row::of_client`.
+macro_rules! limit_cases {
+    (
+        $topic:ident($ctx:ident, $way:ident): $about:literal;
+        $($name:ident [$($need:ident),*] $clause:literal, $says:literal => $run:expr;)+
+    ) => {
+        pub(crate) const TOPIC: $crate::case::Topic = $crate::case::Topic {
+            name: stringify!($topic),
+            says: $about,
+            cases: &[$(
+                limit_cases!(@case $topic $name [$($need),*] $clause, $says, of_client OfClient "is the client's" => ($ctx, $way) $run),
+                limit_cases!(@case $topic $name [$($need),*] $clause, $says, of_request OfRequest "is the request's" => ($ctx, $way) $run),
+                limit_cases!(@case $topic $name [$($need),*] $clause, $says, over_client OverClient "is the request's, not the client's" => ($ctx, $way) $run),
+                limit_cases!(@case $topic $name [$($need),*] $clause, $says, infinite Infinite "is the client's, and the request has switched it off" => ($ctx, $way) $run),
+            )+],
+        };
+        limit_cases!(@tests ($) $topic $($name)+);
+    };
+    (
+        @case $topic:ident $name:ident [$($need:ident),*] $clause:literal, $says:literal,
+        $test:ident $variant:ident $how:literal => ($ctx:ident, $way:ident) $run:expr
+    ) => {
+        $crate::case::Case {
+            id: concat!(stringify!($topic), ".", stringify!($name), ".", stringify!($test)),
+            topic: stringify!($topic),
+            needs: client_core::Capabilities::NONE $(.with(client_core::Capability::$need))*,
+            clause: $clause,
+            says: concat!($says, " ", $how),
+            run: |$ctx| Box::pin(async move {
+                let $way = $crate::cases::limits::Way::$variant;
+                $run.await
+            }),
+        }
+    };
+    (@tests ($d:tt) $topic:ident $($name:ident)+) => {
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! $topic {
+            ($d($d subject:tt)+) => {$(
+                mod $name {
+                    #[test]
+                    fn of_client() {
+                        $d crate::check(super::$d($d subject)+(), concat!(stringify!($topic), ".", stringify!($name), ".of_client"));
+                    }
+                    #[test]
+                    fn of_request() {
+                        $d crate::check(super::$d($d subject)+(), concat!(stringify!($topic), ".", stringify!($name), ".of_request"));
+                    }
+                    #[test]
+                    fn over_client() {
+                        $d crate::check(super::$d($d subject)+(), concat!(stringify!($topic), ".", stringify!($name), ".over_client"));
+                    }
+                    #[test]
+                    fn infinite() {
+                        $d crate::check(super::$d($d subject)+(), concat!(stringify!($topic), ".", stringify!($name), ".infinite"));
+                    }
+                }
+            )+};
+        }
+    };
+}
+
 /// Names the topics once, for the registry and for [`suite!`](crate::suite).
 macro_rules! topics {
     (($d:tt) $($topic:ident)+) => {
@@ -81,7 +144,9 @@ mod framing;
 mod http2;
 mod http2_abuse;
 mod http2_streams;
+mod http2_timeouts;
 mod lifecycle;
+mod limits;
 mod methods;
 mod peer;
 mod probe;
@@ -92,9 +157,10 @@ mod request_headers;
 mod response_heads;
 mod reuse;
 mod socks;
+mod timeout_grid;
 mod timeouts;
 mod tls;
 mod tunnels;
 mod upgrades;
 
-topics!(($) methods request_headers request_bodies response_heads framing bodies reuse cancellation concurrency redirects errors upgrades expect_continue timeouts tls lifecycle proxies tunnels socks http2 http2_streams http2_abuse);
+topics!(($) methods request_headers request_bodies response_heads framing bodies reuse cancellation concurrency redirects errors upgrades expect_continue timeouts timeout_grid tls lifecycle proxies tunnels socks http2 http2_streams http2_abuse http2_timeouts);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use client_core::{ConnectionInfo, Error, ErrorKind, Instant, Phase, Result, RootCerts, TlsConfig, TlsVersion, Trace, Uri};
+use client_core::{ConnectionInfo, Error, ErrorKind, Instant, Phase, Result, RootCerts, Sent, TlsConfig, TlsVersion, Trace, Uri};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::crypto::ring;
@@ -91,7 +91,7 @@ pub(super) async fn connect(
         return handshake(Quiet::new(tcp, &silence), silence, info).await;
     }
     trace.enter(Phase::Tls);
-    let config = tls.ok_or_else(|| Error::new(ErrorKind::Tls, "no TLS").with_phase(Phase::Tls))?;
+    let config = tls.ok_or_else(|| Error::new(ErrorKind::Tls, "no TLS").with_phase(Phase::Tls).with_sent(Sent::Nothing))?;
     let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(ErrorKind::Tls, Phase::Tls, error))?;
     let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await;
     let stream = stream.map_err(|error| failed(ErrorKind::Tls, Phase::Tls, error))?;
@@ -126,7 +126,7 @@ impl Drop for Driver {
 }
 
 fn failed(kind: ErrorKind, phase: Phase, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(kind, error.to_string()).with_phase(phase).with_source(error)
+    Error::new(kind, error.to_string()).with_phase(phase).with_sent(phase.sent()).with_source(error)
 }
 
 /// How long a connection has been silent, and how long it may be.

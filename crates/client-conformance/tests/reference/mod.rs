@@ -172,7 +172,7 @@ impl Engine for Reference {
         exchange.trace.remember();
         exchange.trace.enter(Phase::Pool);
         let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| Error::new(ErrorKind::Closed, "the engine is closed"))?;
+        let permit = permit.map_err(|_| Error::new(ErrorKind::Closed, "the engine is closed").with_sent(Sent::Nothing))?;
         let mut reused = self.pool.checkout(&key);
         loop {
             let was_reused = reused.is_some();

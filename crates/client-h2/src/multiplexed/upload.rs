@@ -31,9 +31,9 @@ enum State {
 
 /// How far an upload got, and why not further.
 pub(super) enum Progress {
-    /// The peer takes no more yet.
+    /// The peer takes no more yet, or has not yet said that it wants any: its silence counts.
     Peer,
-    /// The body's producer has no more yet, or it may not begin.
+    /// The body's producer has no more yet.
     Producer,
     /// There is nothing more to do.
     Over,
@@ -106,7 +106,7 @@ impl Upload {
             *moved = true;
         }
         match self.state {
-            State::Held => Ok(Progress::Producer),
+            State::Held => Ok(Progress::Peer),
             State::Sending | State::Over => Ok(Progress::Over),
         }
     }

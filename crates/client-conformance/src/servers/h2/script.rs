@@ -1,5 +1,7 @@
 //! What an HTTP/2 [`Server`](super::Server) does on a connection, step by step.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::frame::Frame;
@@ -44,6 +46,7 @@ pub(super) enum Step {
     Acknowledged,
     ResetByClient,
     Wait(Gate),
+    Pause(Duration),
     StopReading,
     HalfClose,
     Close,
@@ -187,6 +190,11 @@ impl Script {
     /// Waits until the gate is open.
     pub fn wait(self, gate: &Gate) -> Self {
         self.then(Step::Wait(gate.clone()))
+    }
+
+    /// Does nothing for so long, where time is what a case is about.
+    pub fn pause(self, duration: Duration) -> Self {
+        self.then(Step::Pause(duration))
     }
 
     /// Reads nothing from here on.
