@@ -2,6 +2,8 @@
 //!
 //! What was checked is what is sent: `Location` is resolved by the same parser, and nothing parses a URL again.
 
+mod plain;
+
 use std::fmt;
 
 use ::url::Url;
@@ -67,6 +69,11 @@ into_url! {
 
 /// Parses what the user wrote.
 pub(crate) fn parse(text: &str) -> Result<Door> {
+    if plain::is_plain(text)
+        && let Ok(uri) = Uri::from_maybe_shared(plain::copy(text))
+    {
+        return Ok(Door { uri, userinfo: None });
+    }
     let url = Url::parse(text).map_err(|error| {
         let hint = match error {
             ::url::ParseError::RelativeUrlWithoutBase => "; an absolute URL is needed, such as https://example.org/path",
