@@ -155,21 +155,17 @@ impl HttpClient {
 
     /// One call, from the door to the response's head: the whole of it, in order.
     pub(crate) async fn run(&self, mut exchange: Exchange) -> Result<Response> {
-        let Inner { chain, headers, .. } = &*self.0;
+        let chain = &self.0.chain;
         let (uri, limits, trace) = (exchange.request.uri().clone(), exchange.limits, exchange.trace.clone());
         trace.emit(&Event::CallStarted {
             method: exchange.request.method(),
             uri: &uri,
         });
-        let answer = async {
-            add_defaults(exchange.request.headers_mut(), headers)?;
-            for plugin in &chain.plugins {
-                plugin.prepare(&mut exchange)?;
-            }
-            check::check(&mut exchange, chain.engine.capabilities())?;
-            Next::first(Arc::clone(chain)).run(exchange).await
-        }
-        .await;
+        let next = Next::first(Arc::clone(chain));
+        let answer = match self.admit(&mut exchange) {
+            Ok(()) => next.run(exchange).await,
+            Err(error) => Err(error),
+        };
         match answer {
             Ok(response) => Ok(Response::new(response, uri, limits)),
             Err(error) => {
@@ -178,6 +174,16 @@ impl HttpClient {
                 Err(error)
             }
         }
+    }
+
+    /// What is done at the door, before anything else: defaults, the plugins' settings, the gate.
+    fn admit(&self, exchange: &mut Exchange) -> Result<()> {
+        let Inner { chain, headers, .. } = &*self.0;
+        add_defaults(exchange.request.headers_mut(), headers)?;
+        for plugin in &chain.plugins {
+            plugin.prepare(exchange)?;
+        }
+        check::check(exchange, chain.engine.capabilities())
     }
 }
 

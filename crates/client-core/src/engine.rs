@@ -123,7 +123,9 @@ impl<E: Engine> ObjectSafe for E {
         Engine::timer(self)
     }
     fn execute(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response<Body>>> {
-        Box::pin(Engine::execute(self, exchange))
+        let uri = exchange.request.uri().clone();
+        let answer = Engine::execute(self, exchange);
+        Box::pin(async move { answer.await.map_err(|error| error.or_engine(Engine::name(self)).or_uri(&uri)) })
     }
     fn check(&self) -> Result<()> {
         Engine::check(self)
@@ -149,16 +151,18 @@ impl AnyEngine {
     ///
     /// # Errors
     /// Those of the engine; [`ErrorKind::Closed`] after [`close`](Engine::close); [`ErrorKind::Unsupported`] for what the engine lacks.
-    pub async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
-        let uri = exchange.request.uri().clone();
-        let answer = async {
-            if self.0.closed.load(Ordering::Acquire) {
-                return Err(Error::new(ErrorKind::Closed, "the client is closed").with_sent(Sent::Nothing));
-            }
-            check::supported(&exchange, self.capabilities())?;
-            self.0.engine.execute(exchange).await
+    pub fn execute(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response<Body>>> {
+        let refusal = match self.0.closed.load(Ordering::Acquire) {
+            true => Err(Error::new(ErrorKind::Closed, "the client is closed").with_sent(Sent::Nothing)),
+            false => check::supported(&exchange, self.capabilities()),
         };
-        answer.await.map_err(|error| error.or_engine(self.name()).or_uri(&uri))
+        match refusal {
+            Ok(()) => self.0.engine.execute(exchange),
+            Err(error) => {
+                let error = error.or_engine(self.name()).or_uri(exchange.request.uri());
+                Box::pin(std::future::ready(Err(error)))
+            }
+        }
     }
 
     /// See [`Engine::name`].

@@ -168,7 +168,7 @@ impl Next {
     ///
     /// # Errors
     /// Those of the engine and of the plugins further in.
-    pub async fn run(&self, exchange: Exchange) -> Result<Response<Body>> {
+    pub fn run(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response<Body>>> {
         let rest = &self.chain.plugins[self.position..];
         match rest.iter().position(|plugin| plugin.applies(&exchange)) {
             Some(skipped) => {
@@ -176,9 +176,9 @@ impl Next {
                     chain: Arc::clone(&self.chain),
                     position: self.position + skipped + 1,
                 };
-                rest[skipped].handle(exchange, next).await
+                rest[skipped].handle(exchange, next)
             }
-            None => self.chain.engine.execute(exchange).await,
+            None => self.chain.engine.execute(exchange),
         }
     }
 

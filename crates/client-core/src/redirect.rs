@@ -11,7 +11,7 @@ use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, COOKIE,
     EXPECT, HOST, LAST_MODIFIED, LOCATION, PROXY_AUTHORIZATION, TRAILER,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 
 use crate::body::Body;
 use crate::engine::BoxFuture;
@@ -134,7 +134,7 @@ impl Redirect {
                 false => error.with_sent(Sent::Answered),
             })?;
             let from = head.request.uri();
-            let decision = policy.decide(response.status(), response.headers().get(LOCATION), from, history.0.len());
+            let decision = policy.decide(response.status(), response.headers(), from, history.0.len());
             let hop = match decision {
                 Decision::Return => {
                     if !history.0.is_empty() {
@@ -165,9 +165,10 @@ impl Redirect {
     }
 
     /// What to do about a response: the decision, without acting on it.
-    fn decide(&self, status: StatusCode, location: Option<&HeaderValue>, from: &Uri, followed: usize) -> Decision {
+    fn decide(&self, status: StatusCode, headers: &HeaderMap, from: &Uri, followed: usize) -> Decision {
         let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
-        let (Some(limit), Some(location), true) = (self.limit, location, is_redirect) else {
+        let location = is_redirect.then(|| headers.get(LOCATION)).flatten();
+        let (Some(limit), Some(location)) = (self.limit, location) else {
             return Decision::Return;
         };
         // Some servers send raw UTF-8, which the parser escapes; other bytes are no URL in any charset.
@@ -423,8 +424,9 @@ mod tests {
     #[test]
     fn decisions() {
         let decide = |policy: Redirect, status: u16, location: Option<&str>, followed| {
-            let location = location.map(|text| HeaderValue::from_bytes(text.as_bytes()).unwrap());
-            match policy.decide(StatusCode::from_u16(status).unwrap(), location.as_ref(), &uri("https://h/a?q"), followed) {
+            let value = |text: &str| (LOCATION, HeaderValue::from_bytes(text.as_bytes()).unwrap());
+            let headers: HeaderMap = location.map(value).into_iter().collect();
+            match policy.decide(StatusCode::from_u16(status).unwrap(), &headers, &uri("https://h/a?q"), followed) {
                 Decision::Return => "return".to_owned(),
                 Decision::Refuse(reason) => format!("refuse: {reason}"),
                 Decision::Follow(hop) => hop.to.to_string(),

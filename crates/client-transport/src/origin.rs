@@ -26,10 +26,12 @@ impl Origin {
             Some("https") => true,
             _ => return Err(Error::new(ErrorKind::InvalidRequest, "an absolute http or https URI is needed")),
         };
-        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
-        let authority = authority.ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "the URI has no host"))?;
-        let normal = is_normal(authority, secure).then(|| authority.clone());
-        normal.map_or_else(|| normalize(authority, secure), Ok).map(|authority| Self { secure, authority })
+        let authority = match uri.authority() {
+            Some(authority) if is_normal(authority.as_str().as_bytes(), secure) => authority.clone(),
+            Some(authority) if !authority.host().is_empty() => normalize(authority, secure)?,
+            _ => return Err(Error::new(ErrorKind::InvalidRequest, "the URI has no host")),
+        };
+        Ok(Self { secure, authority })
     }
 
     /// Whether it is `https`.
@@ -58,10 +60,17 @@ fn default_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }
 
-fn is_normal(authority: &Authority, secure: bool) -> bool {
-    let text = authority.as_str();
-    !text.bytes().any(|byte| byte == b'@' || byte.is_ascii_uppercase())
-        && (text.len() == authority.host().len() || authority.port_u16().is_some_and(|port| port != default_port(secure)))
+/// Asked for every exchange, so told by the bytes alone, and on the safe side: whatever might be an empty host, an empty port, a port with leading
+/// zeros or the scheme's own is looked at more closely, and so are some IPv6 addresses.
+fn is_normal(authority: &[u8], secure: bool) -> bool {
+    let default: &[u8] = if secure { b":443" } else { b":80" };
+    let mut before = b':';
+    let is_plain = authority.iter().all(|&byte| {
+        let is_odd = byte == b'@' || byte.is_ascii_uppercase() || (before == b':' && matches!(byte, b'0' | b':'));
+        before = byte;
+        !is_odd
+    });
+    is_plain && !matches!(authority, [] | [.., b':']) && !authority.ends_with(default)
 }
 
 fn normalize(authority: &Authority, secure: bool) -> Result<Authority> {

@@ -1,7 +1,7 @@
 //! Which tokio runtime an engine works on. Finding out that there is none must never panic.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 
 use client_core::{Error, ErrorKind, Result, Sent};
 use tokio::runtime::Handle;
@@ -53,11 +53,12 @@ impl Dispatcher {
     }
 
     /// Polls `work` within the runtime, so that its sockets and timers register there, whatever executor the caller uses.
-    pub async fn run<F: Future>(&self, work: F) -> F::Output {
+    ///
+    /// It borrows the work: futures are moved into each future that awaits them, and this one may be large.
+    pub async fn run<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> T {
         let Some(handle) = &self.0 else {
             return work.await;
         };
-        let mut work = pin!(work);
         poll_fn(|cx| {
             let _entered = handle.enter();
             work.as_mut().poll(cx)
@@ -79,6 +80,7 @@ pub fn current() -> Result<Handle> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::task::{Context, Waker};
 
     use tokio::net::TcpListener;
@@ -109,7 +111,8 @@ mod tests {
     fn a_given_runtime_serves_any_executor() {
         let runtime = runtime();
         let dispatcher = Dispatcher::from(runtime.handle().clone());
-        let work = dispatcher.run(async { TcpListener::bind("127.0.0.1:0").await.is_ok() });
+        let work = pin!(async { TcpListener::bind("127.0.0.1:0").await.is_ok() });
+        let work = dispatcher.run(work);
         // Without the dispatcher, making a socket here panics. Binding is ready at once.
         let polled = pin!(work).as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(polled, std::task::Poll::Ready(true)));

@@ -13,6 +13,7 @@ mod reaper;
 mod shared;
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,13 +123,8 @@ impl<P: Protocol> Wire<P> {
     ///
     /// # Errors
     /// Those of dialing, of waiting, and of the protocol.
-    pub async fn execute(&self, route: Route, mut exchange: Exchange) -> (Exchange, Result<Response<Body>>) {
-        let shared = Arc::clone(&self.0);
-        let work = async move {
-            let answer = shared.execute(&route, &mut exchange).await;
-            (exchange, answer)
-        };
-        self.0.config.dispatcher.run(work).await
+    pub async fn execute(&self, route: &Route, exchange: &mut Exchange) -> Result<Response<Body>> {
+        self.0.config.dispatcher.run(pin!(self.0.execute(route, exchange))).await
     }
 
     /// What the pool holds.
@@ -176,7 +172,8 @@ impl<P: Protocol> Shared<P> {
         let must_be_sure = !is_idempotent(request.method()) || request.body().try_clone().is_none();
         let lease = loop {
             let checkout = match self.with_pool(|pool, now| pool.checkout(route, sharing, now)) {
-                Checkout::Wait(ticket) => self.wait(Waiting::new(self, ticket), exchange).await?,
+                // Waiting and dialing are rare and large: on the heap, they do not weigh upon each exchange's future.
+                Checkout::Wait(ticket) => Box::pin(self.wait(Waiting::new(self, ticket), exchange)).await?,
                 answer => answer,
             };
             match checkout {
@@ -187,7 +184,7 @@ impl<P: Protocol> Shared<P> {
                     }
                     lease.finish(pool::Verdict::Close(pool::CloseReason::PeerClosed));
                 }
-                Checkout::Dial(ticket) => break self.dial(Dialing::new(self, ticket), route, exchange).await?,
+                Checkout::Dial(ticket) => break Box::pin(self.dial(Dialing::new(self, ticket), route, exchange)).await?,
                 Checkout::Closed | Checkout::Wait(_) => {
                     return Err(Error::new(ErrorKind::Closed, "the client is closed").with_sent(Sent::Nothing));
                 }
