@@ -1,5 +1,11 @@
 //! A connection between exchanges, and the protocol that makes and keeps it.
 
+use std::future::Future;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
 use bytes::BytesMut;
 use client_core::{Body, ConnectionInfo, Exchange, Result};
 use client_transport::dial;
@@ -8,6 +14,7 @@ use client_transport::route::Route;
 use client_transport::stream::Stream;
 use client_transport::wire::{Lease, Line, Protocol};
 use http::{HeaderValue, Response};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use crate::driver;
 use crate::pipeline::{self, Pipe};
@@ -39,15 +46,39 @@ pub(crate) struct Proxy {
     pub(crate) authorization: Option<HeaderValue>,
 }
 
+/// How much is read at a time to begin with, as hyper does.
+pub(crate) const READ_SIZE: usize = 8 << 10;
+
+impl Connection {
+    /// Appends what the socket has to what was read, about `appetite` bytes at most.
+    ///
+    /// A small read goes by the stack: what is kept of it, in header values and pieces of a body, then keeps no more memory than its own, and a small
+    /// block is cheaper to allocate than a large one.
+    pub(crate) fn poll_read(&mut self, appetite: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if appetite <= READ_SIZE {
+            let mut space = [MaybeUninit::uninit(); READ_SIZE];
+            let mut buf = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+            self.read.extend_from_slice(buf.filled());
+            return Poll::Ready(Ok(buf.filled().len()));
+        }
+        if self.read.capacity() - self.read.len() < READ_SIZE / 2 {
+            self.read.reserve(appetite);
+        }
+        pin!(self.stream.read_buf(&mut self.read)).poll(cx)
+    }
+}
+
 impl Protocol for H1 {
-    type Exclusive = Connection;
+    // Behind a pointer, as a lease is moved at every step of an exchange.
+    type Exclusive = Box<Connection>;
     type Shared = Pipe;
 
     fn sharing(&self, route: &Route) -> Sharing {
         if route.is_pipelined() { Sharing::Expect } else { Sharing::Exclusive }
     }
 
-    async fn handshake(&self, dialed: dial::Dialed, route: &Route, _: Line<Self>) -> Result<Dialed<Connection, Pipe>> {
+    async fn handshake(&self, dialed: dial::Dialed, route: &Route, _: Line<Self>) -> Result<Dialed<Box<Connection>, Pipe>> {
         let connection = Connection {
             stream: dialed.stream,
             read: BytesMut::new(),
@@ -58,7 +89,7 @@ impl Protocol for H1 {
             }),
         };
         Ok(match route.is_pipelined() {
-            false => Dialed::Exclusive(connection),
+            false => Dialed::Exclusive(Box::new(connection)),
             true => Dialed::Shared {
                 handle: Pipe::new(connection),
                 capacity: self.pipeline_max_size,
@@ -66,14 +97,14 @@ impl Protocol for H1 {
         })
     }
 
-    fn is_alive(&self, conn: &mut Conn<Connection, Pipe>, must_be_sure: bool) -> bool {
+    fn is_alive(&self, conn: &mut Conn<Box<Connection>, Pipe>, must_be_sure: bool) -> bool {
         match conn {
             Conn::Exclusive(connection) => !connection.stream.is_stale(must_be_sure),
             Conn::Shared(pipe) => pipe.is_alive(must_be_sure),
         }
     }
 
-    fn info<'a>(&self, conn: &'a Conn<Connection, Pipe>) -> &'a ConnectionInfo {
+    fn info<'a>(&self, conn: &'a Conn<Box<Connection>, Pipe>) -> &'a ConnectionInfo {
         match conn {
             Conn::Exclusive(connection) => &connection.info,
             Conn::Shared(pipe) => pipe.info(),
@@ -85,7 +116,7 @@ impl Protocol for H1 {
             Conn::Exclusive(_) => driver::exchange(Exclusive(lease), exchange, self.socket_timeout).await,
             Conn::Shared(pipe) => {
                 let pipe = pipe.clone();
-                pipeline::exchange(lease, pipe, exchange, self.socket_timeout).await
+                Box::pin(pipeline::exchange(lease, pipe, exchange, self.socket_timeout)).await
             }
         }
     }

@@ -26,9 +26,8 @@ use http::header::{EXPECT, UPGRADE};
 use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
-use tokio::io::AsyncReadExt;
 
-use crate::connection::{Connection, Exclusive, Proxy};
+use crate::connection::{Connection, Exclusive, Proxy, READ_SIZE};
 use crate::h1::{self, ConnectionOptions, HeadLimits, KeepAliveHint, ProtocolError, ProtocolErrorKind, RequestFraming};
 use crate::h1::{RequestHead, RequestSide, ResponseDecoder, ResponseHead, Target, Verdict};
 use crate::raw::RawStream;
@@ -38,8 +37,7 @@ use client_transport::silence::{Silence, SocketTimeout};
 /// How long to wait for `100 Continue` before the body is sent all the same (RFC 9110 §10.1.1 asks for a bound; curl's is 1 s).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
-/// How much is read at a time to begin with, as hyper does; and at most, as Go's `io.Copy` to a socket does twice over.
-pub(crate) const READ_SIZE: usize = 8 << 10;
+/// How much is read at a time at most, twice what Go's `io.Copy` to a socket does.
 const MAX_READ_SIZE: usize = 128 << 10;
 
 /// A head buffer that grew beyond this is not kept with an idle connection.
@@ -248,11 +246,7 @@ impl Transfer {
                     return Poll::Ready(event.map_err(|error| self.refused(error)));
                 }
             }
-            if conn.read.capacity() - conn.read.len() < READ_SIZE / 2 {
-                conn.read.reserve(self.appetite);
-            }
-            let read = pin!(conn.stream.read_buf(&mut conn.read)).poll(cx);
-            match read {
+            match conn.poll_read(self.appetite, cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.end_of_stream()),
                 Poll::Ready(Ok(n)) => {
                     self.silence.broken();

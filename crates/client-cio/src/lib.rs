@@ -34,7 +34,7 @@ use std::fmt;
 
 use client_core::{Body, Capabilities, Capability, Engine, ErrorKind, Event, Exchange, Result, Sent};
 use client_transport::engine_on_transport;
-use client_transport::route::{Route, Versions};
+use client_transport::route::Versions;
 use client_transport::transport::{self, Transport};
 use http::Response;
 
@@ -61,13 +61,12 @@ impl Cio {
 
 impl Cio {
     /// On a connection that others share. Whoever loses it to another's mistake goes on alone: the request is safe (RFC 9110 §9.2.1).
-    async fn in_line(&self, route: Route, exchange: Exchange) -> Result<Response<Body>> {
-        let wire = self.transport.wire();
-        let (exchange, answer) = wire.execute(route.clone().pipelined(), exchange).await;
-        match answer {
+    async fn in_line(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let (route, wire) = (self.transport.route(exchange, Versions::Http1)?, self.transport.wire());
+        match wire.execute(&route.clone().pipelined(), exchange).await {
             Err(error) if error.kind() == ErrorKind::Closed && error.sent() == Sent::Maybe => {
                 exchange.trace.emit(&Event::Retried { reason: &error });
-                wire.execute(route, exchange).await.1
+                wire.execute(&route, exchange).await
             }
             answer => answer,
         }
@@ -108,12 +107,12 @@ impl Engine for Cio {
         CAPABILITIES
     }
 
-    async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
-        let route = self.transport.route(&exchange, Versions::Http1)?;
+    async fn execute(&self, mut exchange: Exchange) -> Result<Response<Body>> {
         if self.pipelining && pipeline::is_eligible(&exchange.request) {
-            return self.in_line(route, exchange).await;
+            // On the heap: it is large, and few use it.
+            return Box::pin(self.in_line(&mut exchange)).await;
         }
-        self.transport.wire().execute(route, exchange).await.1
+        self.transport.execute(exchange, Versions::Http1).await
     }
 
     engine_on_transport!();

@@ -20,8 +20,9 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
+use crate::connection::READ_SIZE;
 use crate::connection::{Connection, H1};
-use crate::driver::{READ_SIZE, closed, encode, head_limits, refused, response};
+use crate::driver::{closed, encode, head_limits, refused, response};
 use crate::h1::{self, CloseReason, RequestFraming, ResponseDecoder, ResponseHead, Verdict};
 use client_transport::silence::{Silence, SocketTimeout};
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use http::header::CONNECTION;
-use http::{HeaderMap, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::framing::Framing;
 
@@ -131,11 +131,13 @@ pub struct KeepAliveHint {
     pub max: Option<u64>,
 }
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 impl KeepAliveHint {
     /// Reads it from the fields of a response. What is not a number is ignored; of several promises the smallest counts.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut hint = Self::default();
-        for parameter in list(headers.get_all("keep-alive")) {
+        for parameter in list(headers.get_all(KEEP_ALIVE)) {
             let mut parts = parameter.splitn(2, |&byte| byte == b'=');
             let name = parts.next().unwrap_or_default().trim_ascii();
             let Some(number) = parts.next().and_then(number) else {
@@ -178,7 +180,7 @@ mod tests {
         values
             .iter()
             .map(|value| {
-                let name = http::HeaderName::from_static(name);
+                let name = HeaderName::from_static(name);
                 (name, HeaderValue::from_static(value))
             })
             .collect()
