@@ -320,7 +320,7 @@ impl fmt::Debug for Redirect {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{HeaderValue, Request};
 
     use super::*;
 
