@@ -23,13 +23,13 @@ pub const BUDGETS: &[Budget] = &[
         allocations: 14,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 20_000,
+        instructions: 45_000,
     },
     Budget {
         engine: "hyper",
         allocations: 29,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 60_000,
+        instructions: 75_000,
     },
 ];
