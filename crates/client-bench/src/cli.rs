@@ -144,6 +144,8 @@ fn plan(args: &Args) -> Result<Plan> {
             download: (1 << 30) / share,
             upload: (256 << 20) / share,
             waiting: if args.quick { 1000 } else { 5000 },
+            // A minute beyond what it should take: for 5,000 connections, a body, a process under callgrind.
+            patience: Duration::from_secs_f64(duration + 60.0),
         },
     })
 }

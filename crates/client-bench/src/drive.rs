@@ -41,6 +41,8 @@ pub(crate) struct Scale {
     pub(crate) upload: u64,
     /// How many connections wait, and how many requests.
     pub(crate) waiting: usize,
+    /// How long one turn may take.
+    pub(crate) patience: Duration,
 }
 
 /// The driver process.
@@ -50,6 +52,7 @@ pub(crate) fn drive(allocations: Option<AllocationCounter>) -> Result<()> {
     let mut job = String::new();
     std::io::stdin().read_to_string(&mut job)?;
     let job: Job = serde_json::from_str(&job)?;
+    give_up_after(job.scale.patience);
     let sample = match job.subject {
         SubjectName::Floor => run::<subjects::Floor>(&job, allocations),
         SubjectName::RawH2 => run::<subjects::RawH2>(&job, allocations),
@@ -69,6 +72,15 @@ pub(crate) fn drive(allocations: Option<AllocationCounter>) -> Result<()> {
     println!("{}", serde_json::to_string(&sample)?);
     // Without taking down thousands of connections one by one.
     std::process::exit(0)
+}
+
+/// A client that hangs must not hold up the others.
+fn give_up_after(patience: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(patience);
+        eprintln!("bench: not done after {} s", patience.as_secs());
+        std::process::exit(1)
+    });
 }
 
 fn run<S: Subject>(job: &Job, allocations: Option<AllocationCounter>) -> Result<Sample> {

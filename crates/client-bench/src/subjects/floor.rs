@@ -32,7 +32,8 @@ impl Subject for Floor {
         Ok(Connection {
             stream: Some(Stream::connect(url, &self.tls).await?),
             tls: self.tls.clone(),
-            request: request("GET", url, "").repeat(self.pipeline.unwrap_or(1)),
+            request: Vec::new(),
+            path: String::new(),
             ahead: self.pipeline.unwrap_or(1),
             expected: 0,
             buffer: vec![0; SMALL_BUFFER],
@@ -45,7 +46,9 @@ pub(crate) struct Connection {
     /// `None`: the server has closed it.
     stream: Option<Stream>,
     tls: TlsConnector,
+    /// All that goes out at once, as long as the path stays the same.
     request: Vec<u8>,
+    path: String,
     /// How many requests go out at once, and how many of their answers are still to come.
     ahead: usize,
     expected: usize,
@@ -63,6 +66,10 @@ impl Worker for Connection {
             self.stream = Some(Stream::connect(url, &self.tls).await?);
         }
         if self.expected == 0 {
+            if self.path != url.uri.path() {
+                self.path = url.uri.path().to_owned();
+                self.request = request("GET", url, "").repeat(self.ahead);
+            }
             let stream = self.stream.as_mut().ok_or("closed")?;
             stream.write_all(&self.request).await?;
             stream.flush().await?;
