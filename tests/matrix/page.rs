@@ -85,6 +85,16 @@ pub(crate) fn page(results: &Results) -> String {
     let deviations = results.engines.iter();
     let deviations = deviations.flat_map(|engine| engine.deviations().map(|(case, why)| (engine.engine.name, case, why)));
     reasons(&mut out, "Deviations", "What the library below does, and cannot be told not to do.", deviations);
+    let additions = results
+        .engines
+        .iter()
+        .flat_map(|engine| (engine.engine.additions)().iter().map(|field| (engine.engine.name, field)));
+    let rows: Vec<_> = additions.map(|(engine, (name, value))| format!("| {engine} | `{name}: {value}` |\n")).collect();
+    if !rows.is_empty() {
+        let says = "Fields that the library below adds to a request that has none of that name, which is why `exact-headers` is not promised. The cases \
+                    compare all fields but these.";
+        let _ = write!(out, "\n## Additions\n\n{says}\n\n| engine | field |\n|---|---|\n{}", rows.concat());
+    }
     let skipped = results.engines.iter();
     let skipped = skipped.flat_map(|engine| engine.skipped().map(|(case, why)| (engine.engine.name, case, why)));
     reasons(&mut out, "Not applicable", "Cases that need a setting the engine does not have.", skipped);

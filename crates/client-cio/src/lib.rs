@@ -87,6 +87,7 @@ impl Default for Cio {
 
 const CAPABILITIES: Capabilities = transport::CAPABILITIES
     .with(Capability::Http1)
+    .with(Capability::ExactHeaders)
     .with(Capability::SocketTimeout)
     .with(Capability::Upgrade)
     .with(Capability::Tunnel)

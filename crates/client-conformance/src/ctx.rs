@@ -7,7 +7,9 @@ use std::time::Duration;
 use client_core::{Capabilities, Capability, HttpClient, HttpClientBuilder, Response};
 
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
-use crate::servers::{App, Authority, Certificate, Ledger, Proxy, ProxyPlan, Raw, Script, Tls, h2, pattern, runtime};
+use crate::servers::{
+    App, Authority, Certificate, Ledger, Proxy, ProxyPlan, Raw, ReceivedRequest, Script, Tls, h2, pattern, runtime,
+};
 use crate::subject::{Settings, Subject};
 
 /// A case's surroundings. Clones are the same.
@@ -108,6 +110,18 @@ impl Ctx {
     /// Whether the engine promises this.
     pub(crate) fn has(&self, capability: Capability) -> Result<bool, Stop> {
         Ok(self.capabilities()?.contains(capability))
+    }
+
+    /// The names of a request's fields as [`ReceivedRequest::names`] has them, less what the engine is known to add: at most one field of each of
+    /// those names, and only of the value that was declared.
+    pub(crate) fn names(&self, request: &ReceivedRequest) -> Vec<String> {
+        let mut names = request.names();
+        for (name, value) in self.0.subject.additions() {
+            if request.values(name) == [value.as_bytes()] {
+                names.retain(|known| known != name);
+            }
+        }
+        names
     }
 
     /// The server of routes.

@@ -44,4 +44,4 @@ pub use self::cases::TOPICS;
 #[doc(hidden)]
 pub use self::run::check;
 pub use self::run::{Unfinished, bounded, cases, run, run_within};
-pub use self::subject::{ProxySetting, Settings, Subject, deviating, on_tokio};
+pub use self::subject::{ProxySetting, Settings, Subject, adding, deviating, on_tokio};

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use client_core::http::header::{EXPECT, UPGRADE};
 use client_core::{
-    Body, Capability, ErrorKind, HeaderMap, HttpClient, Identity, Method, RequestBuilder, RequestTarget, Response, SpkiPin,
-    TlsConfig, Version,
+    Body, BoxFuture, Capabilities, Capability, ErrorKind, Exchange, HeaderMap, HttpClient, Identity, Method, Next, Plugin,
+    RequestBuilder, RequestTarget, Response, SpkiPin, Stage, TlsConfig, Version, http,
 };
 use futures_util::stream;
 
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
+use crate::cases::OK;
 use crate::ctx::{Ctx, Expect};
 use crate::servers::{Authority, Certificate, ProxyPlan, Script, Tls};
 use crate::subject::Settings;
@@ -26,6 +27,7 @@ pub(crate) fn can_be_asked(capability: Capability) -> bool {
             | Capability::RemoteAddr
             | Capability::ConnectionReuse
             | Capability::PoolStats
+            | Capability::ExactHeaders
     )
 }
 
@@ -76,6 +78,26 @@ pub(crate) async fn is_left_out(ctx: &Ctx, capability: Capability) -> Outcome {
             ensure_eq!(address, None, "an address that is not promised");
             response.expect_body("hello").await?;
         }
+        Capability::ExactHeaders => {
+            let additions = ctx.subject().additions();
+            ensure!(!additions.is_empty(), "it is not promised, and Subject::additions does not say what is added");
+            ctx.wait("the answer has arrived", client.get(app.url("/")).send())
+                .await
+                .expect_body("hello")
+                .await?;
+            let server = ctx.raw(Script::reply(OK));
+            ctx.wait("the answer has arrived", client.get(server.url("/")).send())
+                .await
+                .expect_body("ok")
+                .await?;
+            let request = &server.requests()[0];
+            ensure_eq!(ctx.names(request), ["host"], "fields that are neither asked for nor declared as additions");
+            ensure_eq!(request.names().len(), 1 + additions.len(), "fields of which each is an addition: {additions:?}");
+            let engine = ctx.subject().engine(&Settings::default());
+            let built = engine.map(|engine| HttpClient::builder(engine).install(Signing).build());
+            let refused = built.and_then(Result::err).and_then(|error| error.capability());
+            ensure_eq!(refused, Some(Capability::ExactHeaders), "what a plugin is refused that requires it");
+        }
         Capability::PoolStats => {
             ensure_eq!(client.pool(), None, "statistics that are not promised");
             ctx.wait("the answer has arrived", client.get(app.url("/")).send())
@@ -100,6 +122,23 @@ pub(crate) async fn is_left_out(ctx: &Ctx, capability: Capability) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// A plugin that signs all fields of a request has to know all of them.
+struct Signing;
+
+impl Plugin for Signing {
+    fn stage(&self) -> Stage {
+        Stage::Exchange
+    }
+
+    fn requires(&self) -> Capabilities {
+        Capability::ExactHeaders.into()
+    }
+
+    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, client_core::Result<http::Response<Body>>> {
+        Box::pin(async move { next.run(exchange).await })
+    }
 }
 
 /// What an engine is configured with.

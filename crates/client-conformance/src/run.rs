@@ -98,7 +98,13 @@ fn attempt(subject: &Arc<dyn Subject>, case: &'static Case, deadline: Duration) 
     let known = subject.deviations().iter().find(|(id, _)| *id == case.id);
     CaseResult {
         case,
-        verdict: known.map_or(verdict, |(_, why)| Verdict::Deviates(why)),
+        verdict: match (known, verdict) {
+            (Some(_), Verdict::Passed) => {
+                Verdict::Failed("it is listed in Subject::deviations, and passes: take it off the list".into())
+            }
+            (Some((_, why)), _) => Verdict::Deviates(why),
+            (None, verdict) => verdict,
+        },
         elapsed: started.elapsed(),
         wire: ctx.wire(),
     }

@@ -54,6 +54,13 @@ pub trait Subject: Send + Sync + 'static {
         &[]
     }
 
+    /// Fields that this engine's library adds to a request that has none of their names, and cannot be told not to: name and value. The cases compare
+    /// all fields but these. Whoever adds none declares [`Capability::ExactHeaders`](client_core::Capability::ExactHeaders). Default:
+    /// none.
+    fn additions(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Runs a case to its end. Each call is a runtime of its own, which is gone when it returns. Default: no runtime at all.
     fn block_on(&self, case: BoxFuture<'_, ()>) {
         block_on(case);
@@ -152,21 +159,41 @@ impl<F: Fn(&Settings) -> Option<AnyEngine> + Send + Sync + 'static> Subject for 
 
 /// The same engine, with what it is known to fail: see [`Subject::deviations`].
 pub fn deviating(subject: impl Subject, known: &'static [(&'static str, &'static str)]) -> impl Subject {
-    Deviating { subject, known }
+    let additions = subject.additions();
+    Known {
+        deviations: known,
+        additions,
+        subject,
+    }
 }
 
-struct Deviating<S> {
+/// The same engine, with the fields that its library adds: see [`Subject::additions`].
+pub fn adding(subject: impl Subject, fields: &'static [(&'static str, &'static str)]) -> impl Subject {
+    let deviations = subject.deviations();
+    Known {
+        deviations,
+        additions: fields,
+        subject,
+    }
+}
+
+struct Known<S> {
     subject: S,
-    known: &'static [(&'static str, &'static str)],
+    deviations: &'static [(&'static str, &'static str)],
+    additions: &'static [(&'static str, &'static str)],
 }
 
-impl<S: Subject> Subject for Deviating<S> {
+impl<S: Subject> Subject for Known<S> {
     fn engine(&self, settings: &Settings) -> Option<AnyEngine> {
         self.subject.engine(settings)
     }
 
     fn deviations(&self) -> &'static [(&'static str, &'static str)] {
-        self.known
+        self.deviations
+    }
+
+    fn additions(&self) -> &'static [(&'static str, &'static str)] {
+        self.additions
     }
 
     fn block_on(&self, case: BoxFuture<'_, ()>) {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use client_conformance::{Settings, Verdict, on_tokio, run};
+use client_conformance::{Settings, Verdict, adding, on_tokio, run};
 use client_core::http::Response;
+use client_core::http::header::{ACCEPT, HeaderValue};
 use client_core::{
     AnyEngine, Body, Capabilities, Capability, ConnectionInfo, Engine, Error, Event, Exchange, Result, Timer, Trace,
 };
@@ -19,7 +20,7 @@ use reference::Reference;
 #[test]
 fn promising_little_is_no_failure() {
     let subject = on_tokio(|settings: &Settings| settings.to_string().is_empty().then(|| AnyEngine::new(Modest::new())));
-    let results = run(subject, |_| true);
+    let results = run(adding(subject, ADDITIONS), |_| true);
     let failed: Vec<_> = results.iter().filter(|result| matches!(result.verdict, Verdict::Failed(_))).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     let refused = |capability| results.iter().any(|result| result.verdict == Verdict::Refused(capability));
@@ -28,6 +29,9 @@ fn promising_little_is_no_failure() {
 }
 
 const PROMISES: Capabilities = Capabilities::NONE.with(Capability::Http1);
+
+/// What it adds to requests, as it does not promise to add nothing.
+const ADDITIONS: &[(&str, &str)] = &[("accept", "*/*")];
 
 /// The reference engine, with everything taken away that it does not promise. A connection serves one call.
 struct Modest {
@@ -64,6 +68,7 @@ impl Engine for Modest {
                 told.enter(*phase);
             }
         })]);
+        exchange.request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         let one_call = Reference::new(&Settings::default());
         let mut response = one_call.execute(exchange).await?;
         response.extensions_mut().remove::<ConnectionInfo>();

@@ -50,6 +50,8 @@ capabilities! {
     ClientIdentity => "client-identity", "a client certificate";
     /// Public key pins (SPKI, SHA-256).
     SpkiPins => "spki-pins", "pinning of public keys";
+    /// A request carries the fields that were set, those that its protocol needs (Host, framing), and no other.
+    ExactHeaders => "exact-headers", "a request without added fields";
     /// A limit for connecting, per request.
     ConnectTimeout => "connect-timeout", "a connect timeout";
     /// A limit for silence on the socket, per request.

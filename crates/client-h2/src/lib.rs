@@ -67,6 +67,7 @@ impl Default for H2 {
 
 const CAPABILITIES: Capabilities = transport::CAPABILITIES
     .with(Capability::Http2)
+    .with(Capability::ExactHeaders)
     .with(Capability::Http2PriorKnowledge)
     .with(Capability::SocketTimeout)
     .with(Capability::Tunnel)

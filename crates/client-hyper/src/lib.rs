@@ -87,6 +87,7 @@ impl Default for Hyper {
 
 const CAPABILITIES: Capabilities = transport::CAPABILITIES
     .with(Capability::Http1)
+    .with(Capability::ExactHeaders)
     .with(Capability::Http2)
     .with(Capability::Http2PriorKnowledge)
     .with(Capability::SocketTimeout)

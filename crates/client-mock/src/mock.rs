@@ -195,6 +195,7 @@ const ALL_PLAYED: Capabilities = Capabilities::NONE
     .with(Capability::Http2PriorKnowledge)
     .with(Capability::Http3)
     .with(Capability::Tls)
+    .with(Capability::ExactHeaders)
     .with(Capability::ConnectTimeout)
     .with(Capability::SocketTimeout)
     .with(Capability::ConnectionRequestTimeout)

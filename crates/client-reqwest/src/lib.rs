@@ -28,8 +28,12 @@
 //! time limits, which strike besides ours. TLS is set by [`ReqwestBuilder::tls`]; of reqwest's own TLS methods only `tls_info`
 //! and `tls_backend_preconfigured` have an effect.
 //!
-//! **Where it deviates:** reqwest adds `accept: */*` to a request without an `Accept`, and offers no way to leave it out. It means what its
-//! absence means (RFC 9110 §12.5.1). Nothing else is added but what the protocol needs. And an idempotent request under which a kept
+//! **What it adds:** reqwest's client sends `accept: */*` with a request that has no `Accept`, and offers no way to leave it out
+//! ([reqwest#2279](https://github.com/seanmonstar/reqwest/issues/2279)): every builder begins with it, and `default_headers` replaces and never
+//! removes. It means what its absence means (RFC 9110 §12.5.1), yet who signs all fields of a request has to know, so that
+//! `ExactHeaders` is not declared. Nothing else is added but what the protocol needs.
+//!
+//! **Where it deviates:** an idempotent request under which a kept
 //! connection dies is repeated once, on another, even if the response's head had begun to arrive: hyper does not tell (RFC 9110 §9.2.2
 //! allows it, as no response could be read).
 //!
@@ -51,6 +55,7 @@
 //!
 //! | capability | why not, and what it would take |
 //! |---|---|
+//! | `ExactHeaders` | `accept: */*`, see above; reqwest would need a way to take it out of its default headers |
 //! | `Http3` | experimental in reqwest, behind `--cfg reqwest_unstable` |
 //! | `ConnectionRequestTimeout` | reqwest's pool has no limit, so nobody waits for it |
 //! | `Tunnel` | reqwest connects to the host in the URL; another authority than that cannot be asked for |

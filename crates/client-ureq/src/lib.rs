@@ -103,6 +103,7 @@ pub struct Ureq {
 
 const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::Http1)
+    .with(Capability::ExactHeaders)
     .with(Capability::ConnectTimeout)
     .with(Capability::SocketTimeout)
     .with(Capability::ConnectionRequestTimeout)

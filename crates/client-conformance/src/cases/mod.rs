@@ -163,4 +163,6 @@ mod tls;
 mod tunnels;
 mod upgrades;
 
+pub(crate) use self::probe::OK;
+
 topics!(($) methods request_headers request_bodies response_heads framing bodies reuse cancellation concurrency redirects errors upgrades expect_continue timeouts timeout_grid tls lifecycle proxies tunnels socks http2 http2_streams http2_abuse http2_timeouts);

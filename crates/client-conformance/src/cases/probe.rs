@@ -11,7 +11,7 @@ use crate::ctx::{Ctx, Expect};
 use crate::servers::{Raw, Script};
 
 /// A complete response with the body `ok`.
-pub(super) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// What the connection of the first exchange answers to a second one.
 pub(super) const SAME: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsame";
 /// What every other connection answers.

@@ -29,6 +29,10 @@ cases! {
     streamed_body [Http1, StreamingUpload] "RFC 9112 §6.1", "A body of unknown length is chunked, and has no Content-Length" =>
         streamed(ctx);
 
+    nothing_added [Http1, ExactHeaders] "DESIGN: nothing that was not asked for", "An engine that promises it adds nothing, or says what it adds" =>
+        nothing_added(ctx);
+    added_by_user [Http1] "RFC 9110 §12.5, §10.1.5", "What libraries like to add is sent once if the user sets it: his" => added_by_user(ctx);
+
     host_has_port [Http1] "RFC 9110 §7.2; Ktor #1295", "Host names the port, where it is not the default" => host(ctx);
     host_of_user [Http1] "RFC 9110 §7.2; Ktor KTOR-379, KTOR-7416", "A Host of the user's replaces ours" => host_of_user(ctx);
     two_hosts [Http1] "RFC 9112 §3.2", "Two Host fields are refused" => two_hosts(ctx);
@@ -82,8 +86,28 @@ async fn seen(ctx: &Ctx, method: Method, fields: &[(&str, HeaderValue)], body: &
 
 async fn exactly(ctx: Ctx, method: Method, body: &'static str, names: &[&str]) -> Outcome {
     let request = seen(&ctx, method, &[], body).await?;
-    ensure_eq!(request.names(), names, "the names of all fields");
+    ensure_eq!(ctx.names(&request), names, "the names of all fields");
     ensure_eq!(request.body, body.as_bytes(), "body");
+    Ok(())
+}
+
+/// The one case that allows no additions; its other side is in `refusal.rs`.
+async fn nothing_added(ctx: Ctx) -> Outcome {
+    ensure_eq!(ctx.subject().additions(), [], "additions of an engine that promises to make none");
+    for method in [Method::GET, Method::DELETE] {
+        ensure_eq!(seen(&ctx, method, &[], "").await?.names(), ["host"], "the names of all fields");
+    }
+    Ok(())
+}
+
+async fn added_by_user(ctx: Ctx) -> Outcome {
+    let usual = ["accept", "accept-encoding", "accept-language", "user-agent"];
+    let names = || usual.iter().copied().chain(ctx.subject().additions().iter().map(|(name, _)| *name));
+    let fields: Vec<_> = names().map(|name| (name, HeaderValue::from_static("mine/1"))).collect();
+    let request = seen(&ctx, Method::GET, &fields[..usual.len()], "").await?;
+    for name in usual {
+        ensure_eq!(request.values(name), [b"mine/1"], "every {name}");
+    }
     Ok(())
 }
 
@@ -93,7 +117,7 @@ async fn streamed(ctx: Ctx) -> Outcome {
     let request = ctx.client()?.post(server.url("/")).body(Body::stream(chunks));
     ctx.wait("the answer has arrived", request.send()).await.expect_body("ok").await?;
     let request = &server.requests()[0];
-    ensure_eq!(request.names(), ["host", "transfer-encoding"], "the names of all fields");
+    ensure_eq!(ctx.names(request), ["host", "transfer-encoding"], "the names of all fields");
     ensure_eq!(request.body, b"hello", "body");
     Ok(())
 }

@@ -31,6 +31,7 @@ use self::body::{LeasedBody, TokioCompat};
 /// What the reference engine promises.
 pub(crate) const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::Http1)
+    .with(Capability::ExactHeaders)
     .with(Capability::Tls)
     .with(Capability::CustomRoots)
     .with(Capability::ClientIdentity)
