@@ -88,7 +88,7 @@ pub(crate) fn page(results: &Results) -> String {
     let additions = results
         .engines
         .iter()
-        .flat_map(|engine| (engine.engine.additions)().iter().map(|field| (engine.engine.name, field)));
+        .flat_map(|engine| (engine.engine.subject)().additions().iter().map(|field| (engine.engine.name, field)));
     let rows: Vec<_> = additions.map(|(engine, (name, value))| format!("| {engine} | `{name}: {value}` |\n")).collect();
     if !rows.is_empty() {
         let says = "Fields that the library below adds to a request that has none of that name, which is why `exact-headers` is not promised. The cases \
