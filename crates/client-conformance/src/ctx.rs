@@ -7,9 +7,7 @@ use std::time::Duration;
 use client_core::{Capabilities, Capability, HttpClient, HttpClientBuilder, Response};
 
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
-use crate::servers::{
-    App, Authority, Certificate, Ledger, Proxy, ProxyPlan, Raw, ReceivedRequest, Script, Tls, h2, pattern, runtime,
-};
+use crate::servers::{App, Authority, Certificate, Ledger, Proxy, ProxyPlan, Raw, Script, Tls, h2, pattern, runtime};
 use crate::subject::{Settings, Subject};
 
 /// A case's surroundings. Clones are the same.
@@ -112,15 +110,16 @@ impl Ctx {
         Ok(self.capabilities()?.contains(capability))
     }
 
-    /// The names of a request's fields as [`ReceivedRequest::names`] has them, less what the engine is known to add: at most one field of each of
-    /// those names, and only of the value that was declared.
-    pub(crate) fn names(&self, request: &ReceivedRequest) -> Vec<String> {
-        let mut names = request.names();
+    /// The names of a request's fields, in lower case, sorted, less what the engine is known to add: only of the value that was declared, and only
+    /// once.
+    pub(crate) fn names(&self, fields: &[(String, Vec<u8>)]) -> Vec<String> {
+        let mut left: Vec<_> = fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_slice())).collect();
         for (name, value) in self.0.subject.additions() {
-            if request.values(name) == [value.as_bytes()] {
-                names.retain(|known| known != name);
-            }
+            let added = left.iter().position(|field| field == &((*name).to_owned(), value.as_bytes()));
+            added.map(|index| left.remove(index));
         }
+        let mut names: Vec<_> = left.into_iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
         names
     }
 

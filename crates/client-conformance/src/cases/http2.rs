@@ -43,7 +43,6 @@ cases! {
     root_path [Http2] "RFC 9113 §8.3.1", "A URL without a path asks for /" => pseudo(ctx, "", "/");
     query_without_path [Http2] "RFC 9113 §8.3.1", "A URL with a query but no path asks for /?" => pseudo(ctx, "?a", "/?a");
     asterisk [Http2, AsteriskForm] "RFC 9113 §8.3.1", "OPTIONS * has the path *" => asterisk(ctx);
-    exact_fields [Http2] "DESIGN: nothing that was not asked for", "A bare GET has the pseudo-header fields and no other" => exact(ctx);
     any_method [Http2] "RFC 9110 §9.1", "A method of the user's own is sent as it is" => method(ctx);
     lower_case [Http2] "RFC 9113 §8.2: MUST", "Names are sent in lower case" => sends(ctx, &[("X-Custom-Name", "Value")], "x-custom-name", Some("Value"));
     empty_value [Http2] "RFC 9110 §5.5", "An empty value is sent" => sends(ctx, &[("x-empty", "")], "x-empty", Some(""));
@@ -292,18 +291,6 @@ async fn sends(
     value: Option<&'static str>,
 ) -> Outcome {
     ensure_eq!(with_fields(&ctx, fields).await?.field(name).as_deref(), value, "{name}");
-    Ok(())
-}
-
-async fn exact(ctx: Ctx) -> Outcome {
-    let request = with_fields(&ctx, &[]).await?;
-    let is_added = |field: &&(String, Vec<u8>)| {
-        let mut additions = ctx.subject().additions().iter();
-        additions.any(|(name, value)| field.0 == *name && field.1 == value.as_bytes())
-    };
-    let mut names: Vec<_> = request.fields.iter().filter(|field| !is_added(field)).map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    ensure_eq!(names, [":authority", ":method", ":path", ":scheme"], "the names of all fields");
     Ok(())
 }
 

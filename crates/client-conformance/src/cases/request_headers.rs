@@ -2,10 +2,11 @@
 
 use client_core::{Body, ErrorKind, HeaderValue, Method};
 
+use super::peer::Peer;
 use super::probe::OK;
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
 use crate::ctx::{Ctx, Expect};
-use crate::servers::{ReceivedRequest, Script};
+use crate::servers::{ReceivedRequest, Script, h2};
 
 cases! {
     request_headers(ctx): "The fields of a request";
@@ -31,6 +32,7 @@ cases! {
 
     nothing_added [Http1, ExactHeaders] "DESIGN: nothing that was not asked for", "An engine that promises it adds nothing, or says what it adds" =>
         nothing_added(ctx);
+    http2_exactly [Http2] "DESIGN: nothing that was not asked for", "A bare GET over HTTP/2 has the pseudo-header fields and no other" => over_http2(ctx);
     added_by_user [Http1] "RFC 9110 §12.5, §10.1.5", "What libraries like to add is sent once if the user sets it: his" => added_by_user(ctx);
 
     host_has_port [Http1] "RFC 9110 §7.2; Ktor #1295", "Host names the port, where it is not the default" => host(ctx);
@@ -86,7 +88,7 @@ async fn seen(ctx: &Ctx, method: Method, fields: &[(&str, HeaderValue)], body: &
 
 async fn exactly(ctx: Ctx, method: Method, body: &'static str, names: &[&str]) -> Outcome {
     let request = seen(&ctx, method, &[], body).await?;
-    ensure_eq!(ctx.names(&request), names, "the names of all fields");
+    ensure_eq!(ctx.names(&request.fields), names, "the names of all fields");
     ensure_eq!(request.body, body.as_bytes(), "body");
     Ok(())
 }
@@ -97,6 +99,14 @@ async fn nothing_added(ctx: Ctx) -> Outcome {
     for method in [Method::GET, Method::DELETE] {
         ensure_eq!(seen(&ctx, method, &[], "").await?.names(), ["host"], "the names of all fields");
     }
+    Ok(())
+}
+
+async fn over_http2(ctx: Ctx) -> Outcome {
+    let peer = Peer::start(&ctx, [h2::Script::reply("ok")])?;
+    peer.answers(peer.get("/"), "ok").await?;
+    let names = ctx.names(&peer.server.requests()[0].fields);
+    ensure_eq!(names, [":authority", ":method", ":path", ":scheme"], "the names of all fields");
     Ok(())
 }
 
@@ -117,7 +127,7 @@ async fn streamed(ctx: Ctx) -> Outcome {
     let request = ctx.client()?.post(server.url("/")).body(Body::stream(chunks));
     ctx.wait("the answer has arrived", request.send()).await.expect_body("ok").await?;
     let request = &server.requests()[0];
-    ensure_eq!(ctx.names(request), ["host", "transfer-encoding"], "the names of all fields");
+    ensure_eq!(ctx.names(&request.fields), ["host", "transfer-encoding"], "the names of all fields");
     ensure_eq!(request.body, b"hello", "body");
     Ok(())
 }
