@@ -124,8 +124,10 @@ impl<E: Engine> ObjectSafe for E {
     }
     fn execute(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response<Body>>> {
         let uri = exchange.request.uri().clone();
-        let answer = Engine::execute(self, exchange);
-        Box::pin(async move { answer.await.map_err(|error| error.or_engine(Engine::name(self)).or_uri(&uri)) })
+        Box::pin(async move {
+            let answer = Engine::execute(self, exchange).await;
+            answer.map_err(|error| error.or_engine(Engine::name(self)).or_uri(&uri))
+        })
     }
     fn check(&self) -> Result<()> {
         Engine::check(self)

@@ -9,21 +9,21 @@ use bytes::Bytes;
 
 /// Whether the parser is certain to leave `text` as it is. `false` says nothing.
 pub(super) fn is_plain(text: &str) -> bool {
-    let (rest, default_port) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
-        (Some(rest), _) => (rest, "80"),
-        (_, Some(rest)) => (rest, "443"),
-        (None, None) => return false,
+    let (rest, default_port) = match text.as_bytes() {
+        [b'h', b't', b't', b'p', b':', b'/', b'/', rest @ ..] => (rest, 80),
+        [b'h', b't', b't', b'p', b's', b':', b'/', b'/', rest @ ..] => (rest, 443),
+        _ => return false,
     };
-    let Some(end) = rest.bytes().position(|byte| byte == b'/') else {
+    let Some(end) = rest.iter().position(|&byte| byte == b'/') else {
         return false;
     };
     let (authority, tail) = rest.split_at(end);
-    let host = match authority.bytes().position(|byte| byte == b':') {
+    let host = match authority.iter().position(|&byte| byte == b':') {
         None => authority,
         Some(colon) if is_plain_port(&authority[colon + 1..], default_port) => &authority[..colon],
         Some(_) => return false,
     };
-    is_plain_host(host) && is_plain_tail(tail.as_bytes())
+    is_plain_host(host) && is_plain_tail(tail)
 }
 
 /// The bytes of a URL, in one allocation where it is short: `Bytes` of a vector makes a second one as soon as it is shared, and a `Uri` shares it.
@@ -53,49 +53,88 @@ impl AsRef<[u8]> for Short {
 }
 
 /// Digits as they would be printed, and not the scheme's own port, which is left out.
-fn is_plain_port(port: &str, default: &str) -> bool {
-    matches!(port.as_bytes(), [b'1'..=b'9', rest @ ..] if rest.len() < 5 && rest.iter().all(u8::is_ascii_digit))
-        && port.parse::<u16>().is_ok()
-        && port != default
+fn is_plain_port(port: &[u8], default: u32) -> bool {
+    let is_printed = matches!(port, [b'1'..=b'9', rest @ ..] if rest.len() < 5 && rest.iter().all(u8::is_ascii_digit));
+    let number = || port.iter().fold(0, |number, &digit| 10 * number + u32::from(digit - b'0'));
+    is_printed && number() <= u32::from(u16::MAX) && number() != default
 }
 
 /// Labels of lower-case letters, digits and hyphens that no rule of IDNA looks at twice; or an IPv4 address as it would be printed.
-fn is_plain_host(host: &str) -> bool {
-    let mut last = "";
-    for label in host.split('.') {
-        let is_plain = match label.as_bytes() {
-            [] | [b'-', ..] | [.., b'-'] | [_, _, b'-', b'-', ..] => false,
-            label => label.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')),
-        };
-        if !is_plain {
+fn is_plain_host(host: &[u8]) -> bool {
+    let is_plain_label = |label: &[u8]| !matches!(label, [] | [b'-', ..] | [.., b'-'] | [_, _, b'-', b'-', ..]);
+    let mut label = 0;
+    for (index, &byte) in host.iter().enumerate() {
+        if byte == b'.' {
+            if !is_plain_label(&host[label..index]) {
+                return false;
+            }
+            label = index + 1;
+        } else if CLASSES[usize::from(byte)] & HOST == 0 {
             return false;
         }
-        last = label;
     }
     // A last label that begins with a digit may make it an address, in any of its forms. The type takes only the form that it prints.
-    !last.starts_with(|first: char| first.is_ascii_digit()) || host.parse::<Ipv4Addr>().is_ok()
+    let last = &host[label..];
+    is_plain_label(last)
+        && (!last[0].is_ascii_digit() || std::str::from_utf8(host).is_ok_and(|host| host.parse::<Ipv4Addr>().is_ok()))
 }
 
 /// A path and perhaps a query of bytes that are in no percent-encode set, without a segment that may be a dot segment, and without a fragment.
 fn is_plain_tail(tail: &[u8]) -> bool {
-    let mut in_query = false;
-    let mut before = 0;
-    tail.iter().all(|&byte| {
-        let is_plain = match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => true,
-            b'-' | b'_' | b'~' | b'/' | b'=' | b'&' | b':' | b'@' | b',' | b';' | b'+' | b'*' | b'!' | b'$' | b'(' | b')' => true,
-            // "." and "%2e" at the beginning of a segment.
-            b'.' | b'%' => in_query || before != b'/',
-            b'?' => {
-                in_query = true;
-                true
-            }
-            _ => false,
-        };
+    let (mut before, mut in_query) = (0, false);
+    for &byte in tail {
+        // "." and "%2e" at the beginning of a segment, and whatever else is not certain.
+        let is_dot = matches!(byte, b'.' | b'%') && before == b'/' && !in_query;
+        if is_dot || CLASSES[usize::from(byte)] & TAIL == 0 {
+            return false;
+        }
+        in_query |= byte == b'?';
         before = byte;
-        is_plain
-    })
+    }
+    true
 }
+
+const HOST: u8 = 1;
+const TAIL: u8 = 2;
+
+/// Where each byte may stand.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let it = byte as u8;
+        if it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-' {
+            classes[byte] |= HOST;
+        }
+        if it.is_ascii_alphanumeric()
+            || matches!(
+                it,
+                b'-' | b'_'
+                    | b'~'
+                    | b'.'
+                    | b'/'
+                    | b'?'
+                    | b'='
+                    | b'&'
+                    | b'%'
+                    | b':'
+                    | b'@'
+                    | b','
+                    | b';'
+                    | b'+'
+                    | b'*'
+                    | b'!'
+                    | b'$'
+                    | b'('
+                    | b')'
+            )
+        {
+            classes[byte] |= TAIL;
+        }
+        byte += 1;
+    }
+    classes
+};
 
 #[cfg(test)]
 mod tests {

@@ -79,6 +79,8 @@ pub use lease::{Checkout, Conn, ConnId, DialTicket, Dialed, Lease, Sharing, Verd
 pub use limits::PoolLimits;
 pub use stats::{Counts, PoolStats};
 
+use foldhash::quality::RandomState;
+
 use chain::{Chain, Links};
 use conn::Connection;
 use queue::{Grant, Waiter};
@@ -92,7 +94,8 @@ pub struct Pool<K, E, S> {
     limits: PoolLimits,
     closed: bool,
 
-    index: HashMap<K, Id>,
+    /// Not by the standard library's hasher: that alone would cost more than the rest of a checkout. This one is seeded at random, too.
+    index: HashMap<K, Id, RandomState>,
     routes: Slab<Route<K>>,
     conns: Slab<Connection<E, S>>,
     /// Membership in the `available` of a connection's route.
@@ -143,7 +146,7 @@ impl<K: RouteKey, E, S: Clone> Pool<K, E, S> {
         Self {
             limits,
             closed: false,
-            index: HashMap::new(),
+            index: HashMap::default(),
             routes: Slab::new(),
             conns: Slab::new(),
             available_links: Links::default(),
