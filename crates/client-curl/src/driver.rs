@@ -1,0 +1,218 @@
+//! The way to the driver's thread: what it is told, and what it is woken by. It begins with the first exchange and ends with the engine,
+//! once its last transfer is over.
+//!
+//! What must never enter this file: libcurl.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::thread;
+
+use client_core::{Error, ErrorKind, Instant, Result};
+use polling::Poller;
+
+use crate::builder::Config;
+use crate::call::Call;
+use crate::request::Plan;
+use crate::worker;
+
+/// Clones share the thread.
+#[derive(Clone)]
+pub(crate) struct Driver(Arc<Inbox>);
+
+/// What the thread and its users share.
+pub(crate) struct Inbox {
+    pub(crate) config: Arc<Config>,
+    next_id: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    commands: Vec<Command>,
+    /// Calls that may go on. Few, but told often.
+    sleepers: BTreeMap<Key, Waker>,
+    /// While there is a thread.
+    poller: Option<Arc<Poller>>,
+    /// The engine is gone or closed: the thread ends when it has nothing to do.
+    is_retired: bool,
+}
+
+/// A moment, and whose.
+pub(crate) type Key = (Instant, usize);
+
+/// What the thread is told.
+pub(crate) enum Command {
+    Start(Box<Plan>, Arc<Call>),
+    /// There is room, or there is more: libcurl goes on.
+    Resume(usize),
+    Cancel(usize),
+    /// Idle connections are closed, others after their exchange.
+    Retire,
+}
+
+/// What the thread does next.
+pub(crate) struct Todo {
+    pub(crate) commands: Vec<Command>,
+    /// Those whose moment has come.
+    pub(crate) woken: Vec<Waker>,
+    /// When the next one's comes.
+    pub(crate) next: Option<Instant>,
+    pub(crate) is_retired: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        Self(Arc::new(Inbox {
+            config,
+            next_id: AtomicUsize::new(1),
+            state: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn next_id(&self) -> usize {
+        self.0.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Starts a transfer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Engine`] if the system has no thread to spare.
+    pub(crate) fn start(&self, plan: Plan, call: &Arc<Call>) -> Result<()> {
+        self.tell(Command::Start(Box::new(plan), Arc::clone(call)))
+    }
+
+    pub(crate) fn resume(&self, id: usize) {
+        self.tell_if_running(Command::Resume(id));
+    }
+
+    pub(crate) fn cancel(&self, id: usize) {
+        self.tell_if_running(Command::Cancel(id));
+    }
+
+    pub(crate) fn retire(&self) {
+        self.0.lock().is_retired = true;
+        self.tell_if_running(Command::Retire);
+    }
+
+    /// Wakes whoever sleeps until then.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) fn sleep(&self, key: Key, waker: Waker) -> Result<()> {
+        let mut state = self.0.lock();
+        let before = state.sleepers.insert(key, waker);
+        let is_first = state.sleepers.first_key_value().is_some_and(|(first, _)| *first == key);
+        let told = if is_first { self.wake(state) } else { Ok(()) };
+        drop(before);
+        told
+    }
+
+    pub(crate) fn forget(&self, key: Key) {
+        let mut state = self.0.lock();
+        let waker = state.sleepers.remove(&key);
+        if state.is_retired && state.sleepers.is_empty() && state.poller.is_some() {
+            // The thread may have waited for nothing else. It can only fail to be made, and it is there.
+            let _ = self.wake(state);
+        } else {
+            drop(state);
+        }
+        // Not under the lock: a waker may be anything.
+        drop(waker);
+    }
+
+    fn tell(&self, command: Command) -> Result<()> {
+        let mut state = self.0.lock();
+        state.commands.push(command);
+        // With others before it, the thread has been woken.
+        if state.commands.len() == 1 { self.wake(state) } else { Ok(()) }
+    }
+
+    /// Without a thread there are no transfers that this could concern.
+    fn tell_if_running(&self, command: Command) {
+        let state = self.0.lock();
+        let is_running = state.poller.is_some();
+        drop(state);
+        if is_running {
+            // Only a thread that must be made can fail.
+            let _ = self.tell(command);
+        }
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State>) -> Result<()> {
+        if let Some(poller) = state.poller.clone() {
+            drop(state);
+            return poller.notify().map_err(no_thread);
+        }
+        let poller = Arc::new(Poller::new().map_err(no_thread)?);
+        let (inbox, theirs) = (Arc::clone(&self.0), Arc::clone(&poller));
+        let spawned = thread::Builder::new().name("client-curl".into()).spawn(move || worker::run(&inbox, &theirs));
+        match spawned {
+            Ok(_) => {
+                state.poller = Some(poller);
+                Ok(())
+            }
+            Err(error) => {
+                state.commands.clear();
+                Err(no_thread(error))
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_running(&self) -> bool {
+        self.0.lock().poller.is_some()
+    }
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Engine, "no thread to drive libcurl with").with_source(error)
+}
+
+/// The thread's side.
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is to do; `None` if the thread may end: it is idle, and nobody will ever ask for more.
+    pub(crate) fn take(&self, is_idle: bool) -> Option<Todo> {
+        let mut state = self.lock();
+        let commands = std::mem::take(&mut state.commands);
+        let now = Instant::now();
+        let later = state.sleepers.split_off(&(now, usize::MAX));
+        let woken = std::mem::replace(&mut state.sleepers, later).into_values().collect();
+        let next = state.sleepers.first_key_value().map(|(key, _)| key.0);
+        let todo = Todo {
+            commands,
+            woken,
+            next,
+            is_retired: state.is_retired,
+        };
+        if is_idle && state.is_retired && todo.commands.is_empty() && todo.woken.is_empty() && next.is_none() {
+            state.poller = None;
+            return None;
+        }
+        Some(todo)
+    }
+
+    /// The thread ends, for whatever reason. Commands that nobody will read are dropped.
+    pub(crate) fn leave(&self) {
+        let mut state = self.lock();
+        state.poller = None;
+        let unread = std::mem::take(&mut state.commands);
+        let sleepers = std::mem::take(&mut state.sleepers);
+        drop(state);
+        for command in unread {
+            if let Command::Start(_, call) = command {
+                call.finish(Err(call.error(ErrorKind::Engine, "libcurl's thread ended")));
+            }
+        }
+        sleepers.into_values().for_each(Waker::wake);
+    }
+}

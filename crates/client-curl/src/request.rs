@@ -1,0 +1,188 @@
+//! From an exchange to what libcurl is to be told: the protocol, the fields line by line, where the body comes from.
+//!
+//! What must never enter this file: libcurl's handles; policy. What the user did not write is not sent, but for what the protocol needs.
+
+use client_core::{
+    Bytes, Error, ErrorKind, Exchange, HeaderMap, HeaderName, HeaderValue, Method, RequestTarget, Result, Uri, Version,
+};
+use curl::easy::HttpVersion;
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, UPGRADE};
+use http::uri::{Authority, PathAndQuery};
+
+use crate::call::Via;
+
+/// A request as libcurl is told of it.
+pub(crate) struct Plan {
+    pub(crate) url: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) method: String,
+    pub(crate) version: HttpVersion,
+    pub(crate) lines: Vec<Vec<u8>>,
+    pub(crate) content: Content,
+    target: Target,
+    pub(crate) is_tls: bool,
+    pub(crate) may_be_http2: bool,
+    /// The connection is not to be used again.
+    pub(crate) is_last: bool,
+    pub(crate) is_head: bool,
+    pub(crate) is_idempotent: bool,
+    pub(crate) has_trailers: bool,
+}
+
+/// The request's target (RFC 9112 §3.2): what a server gets, and what a proxy does.
+struct Target {
+    origin_form: String,
+    absolute_form: String,
+}
+
+/// Where the request's body comes from.
+pub(crate) enum Content {
+    Nothing,
+    /// In memory: sent, and sent again, without asking the task.
+    Bytes(Bytes),
+    /// From the task, with its length where it is known.
+    Stream {
+        length: Option<u64>,
+    },
+}
+
+/// The plan. A body that is streamed stays in the exchange.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`]: what libcurl cannot say, or HTTP itself.
+pub(crate) fn plan(exchange: &mut Exchange) -> Result<Plan> {
+    let request = &exchange.request;
+    let uri = request.uri();
+    let (method, body) = (request.method(), request.body());
+    let is_tls = uri.scheme_str() == Some("https");
+    let has_upgrade = request.headers().contains_key(UPGRADE);
+    let has_trailers = body.has_trailers();
+    let content = match (body.len(), body.as_bytes()) {
+        (Some(0), _) if !has_trailers => Content::Nothing,
+        (_, Some(bytes)) if !has_trailers => Content::Bytes(bytes.clone()),
+        // With trailers to come, the coding has to be chunked (RFC 9112 §7.1.2).
+        (length, _) => Content::Stream {
+            length: length.filter(|_| !has_trailers),
+        },
+    };
+    let version = version(exchange.version, is_tls, has_upgrade || has_trailers)?;
+    if matches!(version, HttpVersion::V10) && matches!(content, Content::Stream { length: None }) {
+        return Err(invalid(
+            "HTTP/1.0 has no chunked coding (RFC 9112 §7.1): declare the length of the body, or ask for HTTP/1.1",
+        ));
+    }
+    let is_head = method == Method::HEAD;
+    if is_head && !matches!(content, Content::Nothing) {
+        return Err(invalid("libcurl cannot send a body with HEAD; leave it out"));
+    }
+    let is_asterisk = request.extensions().get() == Some(&RequestTarget::Asterisk);
+    let host = uri.host().unwrap_or_default();
+    Ok(Plan {
+        url: uri.to_string(),
+        host: host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase(),
+        port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+        method: method.as_str().to_owned(),
+        version,
+        lines: lines(exchange, &content),
+        content,
+        target: target(uri, is_asterisk),
+        is_tls,
+        may_be_http2: matches!(version, HttpVersion::V2TLS | HttpVersion::V2PriorKnowledge),
+        is_last: asks_to_close(request.headers()),
+        is_head,
+        is_idempotent: method.is_idempotent() || *method == Method::TRACE,
+        has_trailers,
+    })
+}
+
+/// The target as it was written: what libcurl makes of a URL may differ in the case of its escapes.
+fn target(uri: &Uri, is_asterisk: bool) -> Target {
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let authority = uri.authority().map_or("", Authority::as_str);
+    let scheme = uri.scheme_str().unwrap_or("http");
+    if is_asterisk {
+        // RFC 9112 §3.2.4: to a proxy, the URL with an empty path.
+        return Target {
+            origin_form: "*".to_owned(),
+            absolute_form: format!("{scheme}://{authority}"),
+        };
+    }
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let default = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(default).unwrap_or(authority);
+    Target {
+        absolute_form: format!("{scheme}://{authority}{slash}{path}"),
+        origin_form: format!("{slash}{path}"),
+    }
+}
+
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    let options = headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    options.map(<[u8]>::trim_ascii).any(|option| option.eq_ignore_ascii_case(b"close"))
+}
+
+impl Plan {
+    pub(crate) fn target(&self, via: Via) -> &str {
+        match via {
+            Via::HttpProxy | Via::HttpsProxy if !self.is_tls => &self.target.absolute_form,
+            _ => &self.target.origin_form,
+        }
+    }
+
+    pub(crate) fn has_content(&self) -> bool {
+        !matches!(self.content, Content::Nothing)
+    }
+
+    pub(crate) fn is_streamed(&self) -> bool {
+        matches!(self.content, Content::Stream { .. })
+    }
+}
+
+/// Which version libcurl may speak. Upgrades and trailers are matters of HTTP/1.1 there: over TLS, ALPN must not choose otherwise.
+fn version(asked: Option<Version>, is_tls: bool, needs_http1: bool) -> Result<HttpVersion> {
+    match asked {
+        None if needs_http1 || !is_tls => Ok(HttpVersion::V11),
+        None => Ok(HttpVersion::V2TLS),
+        Some(Version::HTTP_10) => Ok(HttpVersion::V10),
+        Some(Version::HTTP_11) => Ok(HttpVersion::V11),
+        Some(Version::HTTP_2) if needs_http1 => Err(invalid(
+            "libcurl has no trailers and no Upgrade in HTTP/2; leave the version open, or ask for HTTP/1.1",
+        )),
+        // Never anything else, also where ALPN would offer it.
+        Some(Version::HTTP_2) => Ok(HttpVersion::V2PriorKnowledge),
+        Some(other) => Err(invalid(format!("{other:?} cannot be asked for; use HTTP/1.0, 1.1 or 2"))),
+    }
+}
+
+/// The fields, in the user's order, and those that keep libcurl from adding its own.
+fn lines(exchange: &Exchange, content: &Content) -> Vec<Vec<u8>> {
+    let headers = exchange.request.headers();
+    let mut lines: Vec<_> = headers.iter().map(|(name, value)| field_line(name, value)).collect();
+    for name in [ACCEPT, EXPECT] {
+        if !headers.contains_key(&name) {
+            // A name without a value takes the field away.
+            lines.push(format!("{name}:").into_bytes());
+        }
+    }
+    lines.push(b"proxy-connection:".to_vec());
+    let means_content = [Method::POST, Method::PUT, Method::PATCH].contains(exchange.request.method());
+    // A method that means its content says so where there is none (RFC 9110 §8.6).
+    if means_content && matches!(content, Content::Nothing) && !headers.contains_key(CONTENT_LENGTH) {
+        lines.push(b"content-length: 0".to_vec());
+    }
+    lines
+}
+
+/// A field as libcurl wants it: without a value it is the semicolon that says that it is meant.
+pub(crate) fn field_line(name: &HeaderName, value: &HeaderValue) -> Vec<u8> {
+    let value = value.as_bytes().trim_ascii();
+    match value {
+        b"" => [name.as_str().as_bytes(), b";"].concat(),
+        value => [name.as_str().as_bytes(), b": ", value].concat(),
+    }
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
+}
