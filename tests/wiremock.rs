@@ -9,6 +9,7 @@ fn engines() -> Vec<AnyEngine> {
     vec![
         client::hyper::Hyper::new().into(),
         client::cio::Cio::new().into(),
+        client::curl::Curl::new().into(),
         client::ureq::Ureq::new().into(),
     ]
 }

@@ -19,6 +19,7 @@ fn engines() -> Vec<AnyEngine> {
         client::cio::Cio::builder().tls(tls()).build().into(),
         client::h2::H2::builder().tls(tls()).build().into(),
         client::reqwest::Reqwest::builder().tls(tls()).build().into(),
+        client::curl::Curl::builder().tls(tls()).build().into(),
         client::ureq::Ureq::builder().tls(tls()).build().into(),
     ]
 }

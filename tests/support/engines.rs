@@ -7,6 +7,8 @@ use client_core::Capabilities;
 
 #[path = "../../crates/client-cio/tests/conformance.rs"]
 mod cio;
+#[path = "../../crates/client-curl/tests/conformance.rs"]
+mod curl;
 #[path = "../../crates/client-h2/tests/conformance.rs"]
 mod h2;
 #[path = "../../crates/client-hyper/tests/conformance.rs"]
@@ -43,7 +45,7 @@ pub fn all() -> Vec<EngineUnderTest> {
             }),+]
         };
     }
-    engines![hyper, cio, h2, reqwest, ureq]
+    engines![hyper, cio, h2, reqwest, curl, ureq]
 }
 
 fn declared(subject: &impl Subject) -> Capabilities {

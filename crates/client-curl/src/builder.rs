@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use client_core::{Capability, Error, ErrorKind, Result, Timeout, Timeouts, TlsConfig};
 
-use crate::call::Via;
 use crate::driver::Driver;
+use crate::progress::Via;
 use crate::tls::Tls;
 use crate::{Curl, capabilities};
 

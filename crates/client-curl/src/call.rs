@@ -12,12 +12,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use client_core::{
-    Bytes, ConnectionInfo, Error, ErrorKind, Event, HeaderMap, Instant, Limits, Phase, Result, Sent, StatusCode, TimeoutKind,
-    Timeouts, Trace, Version,
+    Bytes, ConnectionInfo, Error, ErrorKind, HeaderMap, Instant, Phase, Result, Sent, TimeoutKind, Trace, Version,
 };
 
 use crate::driver::Driver;
+use crate::error;
 use crate::head::Head;
+use crate::progress::{MAX_REPETITIONS, Note, Progress, Terms, Via};
 
 /// How many bytes of a body may wait in either bridge. The last piece may exceed it.
 const ROOM: usize = 128 << 10;
@@ -28,32 +29,6 @@ pub(crate) struct Call {
     pub(crate) terms: Terms,
     driver: Driver,
     state: Mutex<State>,
-}
-
-/// What an exchange asks of those who serve it.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Terms {
-    pub(crate) timeouts: Timeouts,
-    pub(crate) limits: Limits,
-    /// The response to a HEAD has no body, whatever its fields say.
-    pub(crate) is_head: bool,
-    pub(crate) has_content: bool,
-    /// The same request once more is harmless (RFC 9110 §9.2.2).
-    pub(crate) is_idempotent: bool,
-    pub(crate) is_tls: bool,
-    pub(crate) may_be_http2: bool,
-    pub(crate) needs_http2: bool,
-    pub(crate) via: Via,
-}
-
-/// What stands between TCP and TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Via {
-    #[default]
-    Nothing,
-    HttpProxy,
-    HttpsProxy,
-    Socks,
 }
 
 struct State {
@@ -68,29 +43,6 @@ struct State {
     /// The transfer is over.
     end: Option<Result<()>>,
     waker: Option<Waker>,
-}
-
-/// How far it is. Only the driver's thread writes.
-struct Progress {
-    phase: Phase,
-    since: Instant,
-    dialing_since: Option<Instant>,
-    /// When something moved last, once the connection is ready.
-    moved: Option<Instant>,
-    is_reused: bool,
-    has_answer: bool,
-    is_http1: bool,
-    /// The socket was readable while the connection was made.
-    has_heard: bool,
-    /// The proxy's answer to CONNECT is there.
-    is_tunnelled: bool,
-    /// The server said that it left the stream alone (RFC 9113 §8.7).
-    is_refused: bool,
-    attempts: usize,
-    /// The phase in which the attempt before ended.
-    ended_in: Option<Phase>,
-    remote_addr: Option<SocketAddr>,
-    local_addr: Option<SocketAddr>,
 }
 
 /// The response's body on its way to its reader.
@@ -123,14 +75,6 @@ pub(crate) struct Answer {
     pub(crate) connection: ConnectionInfo,
 }
 
-/// Something for the observers. They are called on the task that drives the call, not on the driver's thread.
-enum Note {
-    Phase(Phase),
-    Connected { reused: bool, remote_addr: Option<SocketAddr> },
-    Informational(StatusCode, HeaderMap),
-    Retried(Error),
-}
-
 /// What libcurl gets when it asks for more to send.
 pub(crate) enum Pulled {
     Bytes(usize),
@@ -145,22 +89,7 @@ impl Call {
             terms,
             driver: driver.clone(),
             state: Mutex::new(State {
-                progress: Progress {
-                    phase: Phase::Pool,
-                    since: Instant::now(),
-                    dialing_since: None,
-                    moved: None,
-                    is_reused: false,
-                    has_answer: false,
-                    is_http1: false,
-                    has_heard: false,
-                    is_tunnelled: false,
-                    is_refused: false,
-                    attempts: 0,
-                    ended_in: None,
-                    remote_addr: None,
-                    local_addr: None,
-                },
+                progress: Progress::new(),
                 notes: Vec::new(),
                 answer: None,
                 down: Down::default(),
@@ -290,6 +219,11 @@ impl Call {
 
 /// The driver's side.
 impl Call {
+    /// The transfer begins.
+    pub(crate) fn begin(&self, answers: u64) {
+        self.lock().progress.answers = answers;
+    }
+
     /// A connection is being made: a name is looked up, or a socket opened.
     pub(crate) fn dial(&self, phase: Phase) {
         let mut state = self.lock();
@@ -328,7 +262,7 @@ impl Call {
     /// that it left a stream alone. It does so with any method; what is not idempotent may have been acted upon (RFC 9110 §9.2.2).
     pub(crate) fn ready(&self, remote_addr: Option<SocketAddr>, local_addr: Option<SocketAddr>) -> bool {
         let mut state = self.lock();
-        if state.failure.is_some() {
+        if state.progress.is_forbidden {
             return false;
         }
         let progress = &mut state.progress;
@@ -365,6 +299,33 @@ impl Call {
         self.lock().progress.is_tunnelled = true;
     }
 
+    /// Whether what failed is done once more, by us: libcurl repeats a request itself when a connection of HTTP/1.1 turns out dead, and
+    /// up to five times when a server of HTTP/2 leaves a stream alone; on a connection of HTTP/2 that dies it gives up.
+    pub(crate) fn begins_again(&self, error: Error, answers: u64) -> Result<(), Error> {
+        let mut state = self.lock();
+        let progress = &mut state.progress;
+        // Whoever refuses all that it is asked is not asked for ever.
+        let is_served = progress.is_refused && answers > progress.answers && progress.repetitions < MAX_REPETITIONS;
+        let is_stale = error::ends_session(&error)
+            && progress.is_reused
+            && self.terms.is_idempotent
+            && progress.repetitions == 0
+            && !progress.is_refused;
+        let may_repeat = (is_served || is_stale) && !progress.has_answer;
+        if error.kind() != ErrorKind::Closed || !may_repeat || state.up.has_pulled {
+            return Err(error);
+        }
+        let progress = &mut state.progress;
+        progress.repetitions += 1;
+        progress.answers = answers;
+        progress.attempts = 0;
+        (progress.is_refused, progress.moved, progress.dialing_since) = (false, None, None);
+        progress.since = Instant::now();
+        state.notes.push(Note::Retried(error));
+        self.enter(state, Phase::Pool);
+        Ok(())
+    }
+
     /// Bytes of this exchange went over the socket.
     pub(crate) fn moved(&self) {
         let mut state = self.lock();
@@ -378,6 +339,14 @@ impl Call {
         self.lock().progress.moved.is_some()
     }
 
+    /// The connection that is being made must not carry the request.
+    pub(crate) fn forbid(&self, error: Error) {
+        let mut state = self.lock();
+        state.progress.is_forbidden = true;
+        state.failure.get_or_insert(error);
+    }
+
+    /// The server has left the stream alone.
     pub(crate) fn refuse(&self) {
         self.lock().progress.is_refused = true;
     }
@@ -568,42 +537,9 @@ impl Call {
     }
 }
 
-impl Progress {
-    fn error(&self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
-        self.place(Error::new(kind, message))
-    }
-
-    /// Says in which phase it happened, and what the server may have seen.
-    fn place(&self, error: Error) -> Error {
-        let sent = if self.moved.is_none() || self.is_refused {
-            Sent::Nothing
-        } else {
-            self.phase.sent()
-        };
-        error.with_phase(self.phase).with_sent(sent)
-    }
-}
-
 fn wake(mut state: MutexGuard<'_, State>) {
     let waker = state.waker.take();
     // Not under the lock: a waker may be anything.
     drop(state);
     waker.into_iter().for_each(Waker::wake);
-}
-
-impl Note {
-    fn tell(&self, trace: &Trace) {
-        match self {
-            Self::Phase(phase) => trace.enter(*phase),
-            Self::Connected { reused, remote_addr } => trace.emit(&Event::Connected {
-                reused: *reused,
-                remote_addr: *remote_addr,
-            }),
-            Self::Informational(status, headers) => trace.emit(&Event::Informational {
-                status: *status,
-                headers,
-            }),
-            Self::Retried(reason) => trace.emit(&Event::Retried { reason }),
-        }
-    }
 }

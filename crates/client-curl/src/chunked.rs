@@ -102,10 +102,13 @@ impl Chunked {
         let end = input.iter().position(|byte| *byte == b'\n');
         let (part, rest) = input.split_at(end.map_or(input.len(), |end| end + 1));
         *input = rest;
-        self.line.extend_from_slice(part);
-        let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
         // A carriage return that does not end the line, or an end without one, is read in two ways.
-        let is_odd = text.iter().rev().skip(1).any(|byte| *byte == b'\r') || (end.is_some() && !text.ends_with(b"\r"));
+        let after_cr = self.line.last() == Some(&b'\r');
+        let text = part.strip_suffix(b"\n").unwrap_or(part);
+        let is_odd = (after_cr && !text.is_empty())
+            || text.iter().rev().skip(1).any(|byte| *byte == b'\r')
+            || (end.is_some() && !after_cr && !text.ends_with(b"\r"));
+        self.line.extend_from_slice(part);
         if is_odd || (self.state == State::DataEnd && self.line.len() > 2) {
             return Err(violation("a line of the chunked coding does not end in CR LF"));
         }

@@ -216,3 +216,67 @@ impl Inbox {
         sleepers.into_values().for_each(Waker::wake);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use client_core::Timer as _;
+    use futures::executor::block_on;
+    use futures::future::join_all;
+
+    use super::*;
+    use crate::Curl;
+
+    fn driver(engine: &Curl) -> Driver {
+        engine.driver.as_ref().unwrap().clone()
+    }
+
+    fn until(condition: impl Fn() -> bool) {
+        let since = Instant::now();
+        while !condition() {
+            assert!(since.elapsed() < Duration::from_secs(20), "still not");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_thread_ends_with_the_engine() {
+        let engine = Curl::new();
+        let driver = driver(&engine);
+        assert!(!driver.is_running(), "before there is anything to do");
+        block_on(driver.sleep_until(Instant::now() + Duration::from_millis(1)));
+        assert!(driver.is_running());
+        drop(engine);
+        until(|| !driver.is_running());
+    }
+
+    #[test]
+    fn a_sleep_that_is_dropped_holds_up_nothing() {
+        let engine = Curl::new();
+        let driver = driver(&engine);
+        let mut sleep = driver.sleep_until(Instant::now() + Duration::from_secs(3600));
+        let mut cx = std::task::Context::from_waker(Waker::noop());
+        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+        drop(engine);
+        assert!(driver.is_running(), "somebody sleeps");
+        drop(sleep);
+        until(|| !driver.is_running());
+    }
+
+    #[test]
+    fn never_early_whatever_the_order() {
+        let engine = Curl::new();
+        let driver = driver(&engine);
+        let sleeps = [7, 1, 5, 3, 0, 2].map(|millis| {
+            let deadline = Instant::now() + Duration::from_millis(millis);
+            let sleep = driver.sleep_until(deadline);
+            async move {
+                sleep.await;
+                assert!(Instant::now() >= deadline);
+            }
+        });
+        block_on(join_all(sleeps));
+        assert!(driver.0.lock().sleepers.is_empty());
+    }
+}

@@ -39,6 +39,10 @@ pub(crate) fn of_setup(error: curl::Error) -> Error {
 }
 
 fn meaning(error: &curl::Error, text: &str, easy: &Easy2<Transfer>, call: &Call) -> (ErrorKind, Phase, String) {
+    if matches!(error.code(), curl_sys::CURLE_RECV_ERROR | curl_sys::CURLE_SEND_ERROR | curl_sys::CURLE_GOT_NOTHING) {
+        // There was a socket to say so.
+        call.beyond_tcp(true);
+    }
     let phase = call.phase();
     let is_ready = call.is_ready();
     let said = if text.is_empty() { error.description() } else { text };
@@ -52,9 +56,14 @@ fn meaning(error: &curl::Error, text: &str, easy: &Easy2<Transfer>, call: &Call)
         curl_sys::CURLE_COULDNT_RESOLVE_PROXY => (ErrorKind::Resolve, Phase::Resolve, format!("the proxy is unknown: {said}")),
         curl_sys::CURLE_URL_MALFORMAT => (ErrorKind::InvalidRequest, Phase::Pool, format!("libcurl refuses the URL: {said}")),
         // Whatever it is, it is the proxy's answer.
-        curl_sys::CURLE_RECV_ERROR if !is_ready && text.contains("CONNECT") => (ErrorKind::Proxy, Phase::Proxy, said.to_owned()),
+        _ if !is_ready && text.contains("CONNECT") => (ErrorKind::Proxy, Phase::Proxy, said.to_owned()),
         CURLE_TOO_LARGE if !is_ready => (ErrorKind::Proxy, Phase::Proxy, said.to_owned()),
         CURLE_PROXY => (ErrorKind::Proxy, Phase::Proxy, said.to_owned()),
+        curl_sys::CURLE_SSL_CONNECT_ERROR
+            if text.contains("NoApplicationProtocol") || text.contains("no application protocol") =>
+        {
+            (ErrorKind::Protocol, Phase::Tls, "the server did not agree to HTTP/2 (ALPN)".to_owned())
+        }
         curl_sys::CURLE_SSL_CONNECT_ERROR
         | curl_sys::CURLE_PEER_FAILED_VERIFICATION
         | curl_sys::CURLE_SSL_CERTPROBLEM
@@ -84,6 +93,8 @@ fn meaning(error: &curl::Error, text: &str, easy: &Easy2<Transfer>, call: &Call)
         | curl_sys::CURLE_PARTIAL_FILE
         | curl_sys::CURLE_SEND_ERROR
         | curl_sys::CURLE_SEND_FAIL_REWIND => (ErrorKind::Closed, phase, format!("the server closed the connection: {said}")),
+        // What the server has to say after the handshake, of TLS: a certificate of ours that it misses, for one.
+        _ if text.starts_with("rustls_connection") => (ErrorKind::Tls, phase, said.to_owned()),
         // One code for what the socket says and for what the chunked coding lacks.
         curl_sys::CURLE_RECV_ERROR if is_about_coding(text) => (ErrorKind::Protocol, phase, said.to_owned()),
         curl_sys::CURLE_RECV_ERROR => (ErrorKind::Closed, phase, format!("the connection was lost: {said}")),

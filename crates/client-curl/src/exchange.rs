@@ -10,8 +10,9 @@ use std::task::{Context, Poll};
 use client_core::{Body, Exchange, Phase, Result, Timeouts, Trace};
 use http::Response;
 
-use crate::call::{Answer, Call, Terms};
+use crate::call::{Answer, Call};
 use crate::driver::Driver;
+use crate::progress::Terms;
 use crate::request;
 use crate::response;
 use crate::upload::Feed;

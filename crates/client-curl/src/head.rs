@@ -282,7 +282,7 @@ mod tests {
                 Ok(Line::Nothing) => {}
                 Ok(Line::Informational(head)) => out.push(format!("{} informational", head.status.as_u16())),
                 Ok(Line::Final(head)) => {
-                    out.push(format!("{:?} {}, {} fields", head.version, head.status.as_u16(), head.fields.len()))
+                    out.push(format!("{:?} {}, {} fields", head.version, head.status.as_u16(), head.fields.len()));
                 }
                 Err(error) => {
                     out.push(format!("{:?}", error.kind()));

@@ -1,4 +1,77 @@
-//! `client-curl`: libcurl as an engine: one thread that drives all transfers, any async runtime or none.
+//! `client-curl`: libcurl as an engine, for programs that want what has carried most of the world's transfers, or need what only it
+//! speaks to.
+//!
+//! ```no_run
+//! use client_core::HttpClient;
+//! use client_curl::{Curl, CurlProxy};
+//!
+//! # fn main() -> client_core::Result<()> {
+//! let engine = Curl::builder().proxy(CurlProxy::new("socks5h://proxy.example:1080")).build();
+//! let http = HttpClient::builder(engine).build()?;
+//! let text = futures::executor::block_on(async { http.get("https://example.org/").send().await?.text().await })?;
+//! # Ok(()) }
+//! ```
+//!
+//! Its futures are driven by whatever there is: `futures::executor::block_on`, tokio, a GUI's loop.
+//!
+//! # How it works
+//!
+//! One thread per engine drives libcurl's multi interface. It begins with the first exchange, and ends when the engine is dropped or closed
+//! and its last transfer is over. libcurl says which sockets it waits for, the thread waits for them, and so knows of each packet: the
+//! socket limit is exact, also where libcurl has nothing to tell yet.
+//!
+//! - **Bodies are streamed both ways** through bridges of 128 KiB: where there is no room, libcurl is paused and reads no more from the
+//!   socket. A request's body is polled by the task that drives the call, never by the thread: it may need that task's runtime.
+//! - **Cancellation is drop:** it wakes the thread, which removes the transfer at once. HTTP/1.1 closes the connection, HTTP/2 resets the
+//!   stream.
+//! - **Policy is the core's.** libcurl follows no redirect, keeps no cookie, decodes no coding, reads no `.netrc`, asks no environment for a proxy,
+//!   adds no `Accept`, `User-Agent` or `Expect`. Fields are sent in the user's order, with any bytes that HTTP allows; the target is sent as it
+//!   was written.
+//! - **A request is repeated** only where that is safe: on a kept connection that turned out dead before a byte of an answer, if the method is
+//!   idempotent and its body in memory; and where a server of HTTP/2 said that it left the stream alone. libcurl itself is less careful; it is stopped.
+//! - **What is received is judged here**, more strictly than libcurl does: status lines, fields, framing (RFC 9112 §6.3), each line of
+//!   the chunked coding, all within [`Limits`](client_core::Limits).
+//!
+//! # Which libcurl
+//!
+//! By default libcurl, nghttp2 and a TLS library (rustls, by rustls-ffi) are built along and linked statically: nothing need be installed, a C
+//! compiler will do. Without the feature `static` the system's libcurl is linked, if there is one. What it can do is asked of it at
+//! run time (`curl_version_info`), and declared, or refused, accordingly: TLS, HTTP/2, Unix sockets, `https` proxies, client certificates.
+//!
+//! # What it can do
+//!
+//! HTTP/1.0, 1.1 and 2 (by ALPN and by prior knowledge, per request), proxies of every kind that libcurl knows, Unix sockets, TLS with chosen
+//! roots and a client certificate, connect, socket and connection-request limits per request, trailers both ways, informational responses,
+//! `Expect: 100-continue` (a wait of one second at most), `OPTIONS *`, answers before the end of an upload.
+//!
+//! # What is not declared, and why
+//!
+//! | capability | why not, and what it would take |
+//! |---|---|
+//! | `Http3` | the libcurl that is built along has no QUIC |
+//! | `Upgrade`, `Tunnel` | libcurl hands out a connection only before a request, not after a response |
+//! | `SpkiPins` | libcurl compares the server's own key only, not those of the verified chain, and with rustls none |
+//! | `PoolStats` | libcurl does not tell what its pool holds |
+//! | `ClientIdentity` outside of Linux | libcurl's rustls reads keys from files only; a file in memory is Linux's. Another TLS library takes them from memory |
+//!
+//! # Where it deviates
+//!
+//! The list is in this crate's `tests/conformance.rs`, and in the matrix of all engines. What matters most:
+//!
+//! - Trailers of a request need HTTP/1.1: libcurl sends none in HTTP/2. A request with trailers speaks HTTP/1.1, or is refused.
+//! - HTTP/2 streams are reset with `STREAM_CLOSED`, not with `CANCEL`; fields that are malformed in HTTP/2 are left out by nghttp2, not refused.
+//! - libcurl looks at idle connections only when it needs one: what a server closes or says meanwhile is noticed then, and connections beyond
+//!   their [`keep_alive`](CurlBuilder::keep_alive) stay open until then. A violation in HTTP/2 costs all idle connections.
+//! - A 1xx before the answer to CONNECT is taken for the answer. An `https` proxy gets a new connection for each `http` request.
+//! - With rustls the environment variable `SSLKEYLOGFILE` alone makes libcurl write session keys, whatever
+//!   [`TlsConfig::key_log`](client_core::TlsConfig::key_log) says.
+//! - A body with HEAD is refused.
+//!
+//! # The life of an exchange
+//!
+//! `exchange.rs` (the future) → `request.rs` (the plan) → `driver.rs` (the way to the thread) → `worker.rs` (the thread), which sets libcurl up by
+//! `setup.rs` and `tls.rs`; libcurl calls `transfer.rs`, where `head.rs` and `chunked.rs` judge → `response.rs` → `download.rs` (the body).
+//! `call.rs` is what both sides know; `raw.rs` is all of the unsafe code.
 
 mod builder;
 mod call;
@@ -10,6 +83,7 @@ mod exchange;
 mod head;
 #[cfg_attr(not(target_os = "linux"), path = "no_identity.rs")]
 mod identity;
+mod progress;
 mod raw;
 mod request;
 mod response;

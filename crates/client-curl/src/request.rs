@@ -9,7 +9,7 @@ use curl::easy::HttpVersion;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
 
-use crate::call::Via;
+use crate::progress::Via;
 
 /// A request as libcurl is told of it.
 pub(crate) struct Plan {

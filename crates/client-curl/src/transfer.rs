@@ -2,14 +2,14 @@
 //!
 //! What must never enter this file: waiting; the options of a transfer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::io::SeekFrom;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use client_core::{Error, ErrorKind, Phase, Result};
+use client_core::{Error, ErrorKind, Phase, Result, Sent};
 use curl::easy::{Handler, InfoType, ReadError, SeekResult, WriteError};
 use curl::multi::Socket;
 
@@ -46,6 +46,8 @@ pub(crate) struct Desk {
     pub(crate) opened: RefCell<Vec<(Socket, usize)>>,
     /// Calls whose connection has become ready.
     pub(crate) ready: RefCell<Vec<usize>>,
+    /// How many answers there were, of all calls.
+    pub(crate) answers: Cell<u64>,
 }
 
 impl Transfer {
@@ -93,6 +95,7 @@ impl Transfer {
                 let is_chunked = head.is_chunked() && !self.call().terms.is_head;
                 self.chunked = is_chunked.then(Chunked::new);
                 self.call().answer(head);
+                self.hooks.desk.answers.set(self.hooks.desk.answers.get() + 1);
             }
         }
         Ok(())
@@ -123,6 +126,13 @@ impl Transfer {
             handle.forbid_reuse();
         }
         Ok(())
+    }
+
+    /// The same request once more.
+    pub(crate) fn rewind(&mut self) {
+        self.heads = Heads::new(self.call().terms.limits);
+        self.chunked = None;
+        self.sent = 0;
     }
 
     /// What followed the body.
@@ -216,7 +226,8 @@ impl Handler for Transfer {
         // It would speak HTTP/2 all the same.
         if self.call().terms.needs_http2 && says("ALPN: server did not agree") {
             let message = "the server did not agree to HTTP/2 (ALPN)";
-            self.call().fail(Error::new(ErrorKind::Tls, message).with_phase(Phase::Tls));
+            let error = Error::new(ErrorKind::Protocol, message).with_phase(Phase::Tls).with_sent(Sent::Nothing);
+            self.call().forbid(error);
         }
     }
 

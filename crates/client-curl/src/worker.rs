@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use client_core::{ErrorKind, Instant};
 use curl::MultiError;
+use curl::easy::Easy2;
 use curl::multi::{Easy2Handle, Events as Readiness, Multi, Socket};
 use polling::{Event, Events, Poller};
 
@@ -24,6 +25,9 @@ use crate::request::Plan;
 use crate::setup;
 use crate::transfer::{Desk, Transfer};
 
+/// How often sessions of HTTP/2 are looked after, if nothing happens.
+const SESSION: Duration = Duration::from_secs(1);
+
 /// The thread's whole life.
 pub(crate) fn run(inbox: &Inbox, poller: &Arc<Poller>) {
     let _leave = Leave(inbox);
@@ -32,12 +36,13 @@ pub(crate) fn run(inbox: &Inbox, poller: &Arc<Poller>) {
     worker.configure(inbox);
     while let Some(todo) = inbox.take(worker.transfers.is_empty()) {
         todo.woken.into_iter().for_each(Waker::wake);
+        // Before the sockets: what is cancelled must not get what becomes free.
         todo.commands.into_iter().for_each(|command| worker.obey(command, inbox));
+        worker.react(&events);
         worker.settle();
         events.clear();
         // Fails only where it was interrupted, and then there is nothing to react to.
         let _ = poller.wait(&mut events, worker.wait(todo.next, todo.is_retired));
-        worker.react(&events);
     }
 }
 
@@ -57,6 +62,10 @@ struct Worker {
     desk: Rc<Desk>,
     /// Which transfers a socket works for.
     owners: HashMap<Socket, HashSet<usize>>,
+    /// When all sessions of HTTP/2 were last looked after.
+    looked_after: Instant,
+    /// Sockets that have become ready for a request since they were last looked at.
+    fresh: Vec<Socket>,
     /// Sockets that libcurl has closed since they were last looked at.
     forgotten: Arc<Mutex<Vec<Socket>>>,
     /// When to look at a transfer's limits again.
@@ -103,6 +112,8 @@ impl Worker {
             multi,
             desk: Rc::default(),
             owners: HashMap::new(),
+            looked_after: Instant::now(),
+            fresh: Vec::new(),
             forgotten,
             deadlines: BTreeSet::new(),
         }
@@ -131,12 +142,17 @@ impl Worker {
     }
 
     fn start(&mut self, plan: Plan, call: Arc<Call>, inbox: &Inbox) {
-        let started = setup::transfer(plan, &call, &inbox.config, &self.desk).and_then(|easy| {
-            let mut handle = self.multi.add2(easy).map_err(|_| curl::Error::new(curl_sys::CURLE_FAILED_INIT))?;
-            handle.set_token(call.id)?;
-            Ok(handle)
-        });
-        match started {
+        match setup::transfer(plan, &call, &inbox.config, &self.desk) {
+            Ok(easy) => self.add(easy, call),
+            Err(refused) => call.finish(Err(error::of_setup(refused))),
+        }
+    }
+
+    fn add(&mut self, easy: Easy2<Transfer>, call: Arc<Call>) {
+        call.begin(self.desk.answers.get());
+        let added = self.multi.add2(easy).map_err(|_| curl::Error::new(curl_sys::CURLE_FAILED_INIT));
+        let added = added.and_then(|mut handle| handle.set_token(call.id).map(|()| handle));
+        match added {
             Ok(handle) => {
                 let id = call.id;
                 self.transfers.insert(
@@ -155,7 +171,7 @@ impl Worker {
     }
 
     /// Takes a transfer out. Its connection is closed, unless the transfer is over.
-    fn remove(&mut self, id: usize) -> Option<(curl::easy::Easy2<Transfer>, Arc<Call>)> {
+    fn remove(&mut self, id: usize) -> Option<(Easy2<Transfer>, Arc<Call>)> {
         let mut running = self.transfers.remove(&id)?;
         if let Some(deadline) = running.deadline {
             self.deadlines.remove(&(deadline, id));
@@ -197,10 +213,11 @@ impl Worker {
         let deadline = self.deadlines.first().map(|(moment, _)| until(*moment));
         let sleeper = sleeper.map(until);
         let libcurl = self.multi.get_timeout().ok().flatten();
-        [deadline, sleeper, libcurl].into_iter().flatten().min()
+        let session = self.owners.keys().any(|socket| self.may_be_multiplexed(*socket)).then_some(SESSION);
+        [deadline, sleeper, libcurl, session].into_iter().flatten().min()
     }
 
-    /// Tells libcurl which sockets are ready, and what time it is.
+    /// Tells libcurl which sockets are ready.
     fn react(&mut self, events: &Events) {
         for event in events.iter() {
             let Ok(socket) = Socket::try_from(event.key) else {
@@ -212,14 +229,28 @@ impl Worker {
             let mut readiness = Readiness::new();
             readiness.input(event.readable).output(event.writable);
             self.note(self.multi.action(socket, &readiness));
-            if event.readable && self.may_be_multiplexed(socket) {
-                // What made libcurl end an HTTP/2 session concerns its transfers, but libcurl looks after them only when it is
-                // called again, after those that it knows to be concerned.
-                self.run_due();
-                self.note(self.multi.action(socket, &readiness));
-            }
             self.read_desk();
             self.look_at_dialing(socket, event.readable);
+        }
+        self.look_after_sessions(events);
+    }
+
+    /// What made libcurl end a session of HTTP/2 concerns its transfers, but libcurl looks after them only when it is called again: after
+    /// those that it knows to be concerned, and once a second, as curl does.
+    fn look_after_sessions(&mut self, events: &Events) {
+        let touched = events.iter().filter_map(|event| Socket::try_from(event.key).ok());
+        let mut sessions: Vec<_> = touched.chain(std::mem::take(&mut self.fresh)).collect();
+        let now = Instant::now();
+        if now.duration_since(self.looked_after) >= SESSION {
+            self.looked_after = now;
+            sessions = self.owners.keys().copied().collect();
+        }
+        for socket in sessions {
+            if self.may_be_multiplexed(socket) {
+                self.run_due();
+                self.note(self.multi.action(socket, &Readiness::new()));
+                self.read_desk();
+            }
         }
     }
 
@@ -259,6 +290,7 @@ impl Worker {
             let socket = self.transfers.get(&id).and_then(|running| running.handle.as_ref()).and_then(raw::socket);
             if let Some(socket) = socket {
                 self.own(socket, id);
+                self.fresh.push(socket);
             }
         }
     }
@@ -298,10 +330,17 @@ impl Worker {
                 // libcurl would keep the connection. It closes all that are idle, or none.
                 raw::retire_connections(&self.multi);
             }
-            if outcome.is_ok() {
-                easy.get_mut().close();
+            match outcome.map_err(|error| call.begins_again(error, self.desk.answers.get())) {
+                Ok(()) => {
+                    easy.get_mut().close();
+                    call.finish(Ok(()));
+                }
+                Err(Ok(())) => {
+                    easy.get_mut().rewind();
+                    self.add(easy, call);
+                }
+                Err(Err(error)) => call.finish(Err(error)),
             }
-            call.finish(outcome);
         }
     }
 

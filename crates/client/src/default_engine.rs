@@ -2,9 +2,14 @@
 
 use std::sync::OnceLock;
 
-// The first that is enabled, in this order: hyper, cio, h2, reqwest, ureq.
+// The first that is enabled, in this order: hyper, cio, h2, reqwest, curl, ureq.
 #[cfg(all(feature = "cio", not(feature = "hyper")))]
 use client_cio::Cio as Chosen;
+#[cfg(all(
+    feature = "curl",
+    not(any(feature = "hyper", feature = "cio", feature = "h2", feature = "reqwest"))
+))]
+use client_curl::Curl as Chosen;
 #[cfg(all(feature = "h2", not(any(feature = "hyper", feature = "cio"))))]
 use client_h2::H2 as Chosen;
 #[cfg(feature = "hyper")]
@@ -13,7 +18,7 @@ use client_hyper::Hyper as Chosen;
 use client_reqwest::Reqwest as Chosen;
 #[cfg(all(
     feature = "ureq",
-    not(any(feature = "hyper", feature = "cio", feature = "h2", feature = "reqwest"))
+    not(any(feature = "hyper", feature = "cio", feature = "h2", feature = "reqwest", feature = "curl"))
 ))]
 use client_ureq::Ureq as Chosen;
 

@@ -31,12 +31,26 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(feature = "hyper", feature = "cio", feature = "h2", feature = "reqwest", feature = "ureq"))]
+#[cfg(any(
+    feature = "hyper",
+    feature = "cio",
+    feature = "h2",
+    feature = "reqwest",
+    feature = "curl",
+    feature = "ureq"
+))]
 mod default_engine;
 
 pub use client_core::*;
 
-#[cfg(any(feature = "hyper", feature = "cio", feature = "h2", feature = "reqwest", feature = "ureq"))]
+#[cfg(any(
+    feature = "hyper",
+    feature = "cio",
+    feature = "h2",
+    feature = "reqwest",
+    feature = "curl",
+    feature = "ureq"
+))]
 pub use self::default_engine::{builder, default_engine, get, new};
 
 /// HTTP/1.1 and HTTP/2, by hyper: `client-hyper`. The default.
@@ -53,6 +67,11 @@ pub use client_h2 as h2;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 pub use client_reqwest as reqwest;
+
+/// libcurl behind the contract, any runtime or none: `client-curl`.
+#[cfg(feature = "curl")]
+#[cfg_attr(docsrs, doc(cfg(feature = "curl")))]
+pub use client_curl as curl;
 
 /// A blocking client on a thread pool, without any runtime: `client-ureq`.
 #[cfg(feature = "ureq")]

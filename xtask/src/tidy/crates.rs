@@ -42,6 +42,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("client-tls", &["tokio", "mio", "hyper"]),
     ("client-cio", &["hyper", "h2", "reqwest", "ureq", "curl"]),
     ("client-transport", &["hyper", "h2", "reqwest", "ureq", "curl"]),
+    ("client-curl", &["tokio", "hyper", "openssl-sys"]),
     ("client-ureq", &["tokio", "hyper"]),
 ];
 
