@@ -117,6 +117,7 @@ const NAME: &str = "curl";
 /// What every libcurl can do that this crate can be built with.
 const ALWAYS: Capabilities = Capabilities::NONE
     .with(Capability::Http1)
+    .with(Capability::ExactHeaders)
     .with(Capability::ConnectTimeout)
     .with(Capability::SocketTimeout)
     .with(Capability::ConnectionRequestTimeout)
