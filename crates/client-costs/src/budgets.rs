@@ -20,16 +20,16 @@ pub struct Budget {
 pub const BUDGETS: &[Budget] = &[
     Budget {
         engine: "cio",
-        allocations: 14,
+        allocations: 10,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 45_000,
+        instructions: 28_000,
     },
     Budget {
         engine: "hyper",
-        allocations: 29,
+        allocations: 25,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 75_000,
+        instructions: 48_000,
     },
 ];
