@@ -32,7 +32,7 @@ pub(crate) fn summary(results: &Results) -> String {
 }
 
 /// `12 passed`, and what else there is.
-fn words(tally: Tally) -> String {
+pub(crate) fn words(tally: Tally) -> String {
     let parts = [
         (tally.failed, "FAILED"),
         (tally.passed, "passed"),
@@ -56,7 +56,7 @@ pub(crate) fn page(results: &Results) -> String {
          does it. *Refused*: it does not promise it, says so by name before the first byte leaves, or, where nothing is asked, still delivers \
          the rest; that is tested as well. *Deviate*: its library does otherwise, as listed below. *n/a*: it has no such setting. Nothing else fails, or this page would not be here.\n\n\
          ![the matrix](engines.svg)\n\n\
-         `cargo xtask matrix --engine NAME --case ID -v` shows the wire of one case.\n\n\
+         `cargo xtask matrix --engine NAME --case ID -v` shows the wire of one case; `cargo xtask matrix --servers` asks real servers and proxies.\n\n\
          ## Topics\n"
     );
     let names = || results.engines.iter().map(|engine| engine.engine.name);

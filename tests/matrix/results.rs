@@ -1,8 +1,6 @@
 //! What was measured, and whether it agrees with what is declared.
 
-use std::collections::BTreeSet;
-
-use client_conformance::{Case, CaseResult, TOPICS, Verdict};
+use client_conformance::{Case, CaseResult, Verdict};
 use client_core::{Capabilities, Capability};
 
 use client_tests::engines::EngineUnderTest;
@@ -70,8 +68,46 @@ impl EngineResults {
     }
 }
 
+impl EngineResults {
+    /// What an engine declares and no case has shown; what it does not declare and no case has seen refused, or left out; and what was
+    /// skipped though nothing says that it may be.
+    fn unmeasured(&self, complaints: &mut Vec<String>) {
+        let name = self.engine.name;
+        let (mut shown, mut refused) = (Capabilities::NONE, Capabilities::NONE);
+        for result in &self.results {
+            match &result.verdict {
+                Verdict::Passed => shown = shown | result.case.needs,
+                Verdict::Refused(capability) => refused = refused.with(*capability),
+                // What the subject has no setting for is declared by that; anything else could have been tried.
+                Verdict::Skipped(why) if !why.starts_with(NO_SETTING) => {
+                    complaints.push(format!("{name}: {} was skipped: {why}", result.case.id));
+                }
+                _ => {}
+            }
+        }
+        for &capability in Capability::ALL.iter().filter(|one| !CANNOT_BE_ASKED.contains(one)) {
+            let (declares, measured) =
+                (self.declared.contains(capability), if self.declared.contains(capability) { shown } else { refused });
+            if !measured.contains(capability) {
+                let what = if declares {
+                    "declared, and no case has shown it"
+                } else {
+                    "not declared, and no case has seen it refused"
+                };
+                complaints.push(format!("{name}: {} is {what}", capability.id()));
+            }
+        }
+    }
+}
+
+/// How the suite begins when it says that a subject has no such setting.
+const NO_SETTING: &str = "the engine has no such setting";
+
+/// What no request and no setting that all engines share can ask for.
+const CANNOT_BE_ASKED: &[Capability] = &[Capability::UnixSocket];
+
 impl Results {
-    /// What does not agree, each as one line. `all`: the whole suite was run, so that what no case proves can be told.
+    /// What does not agree, each as one line. `all`: the whole suite was run, so that what no case has measured can be told.
     pub(crate) fn complaints(&self, all: bool) -> Vec<String> {
         let mut complaints = Vec::new();
         for engine in &self.engines {
@@ -83,14 +119,7 @@ impl Results {
             }
         }
         if all {
-            let proven: BTreeSet<_> = TOPICS
-                .iter()
-                .flat_map(|topic| topic.cases)
-                .flat_map(|case| case.needs.iter().map(Capability::id))
-                .collect();
-            let declared = self.engines.iter().flat_map(|engine| engine.declared.iter());
-            let unproven: BTreeSet<_> = declared.map(Capability::id).filter(|id| !proven.contains(id)).collect();
-            complaints.extend(unproven.into_iter().map(|id| format!("the capability {id} is declared, and no case needs it")));
+            self.engines.iter().for_each(|engine| engine.unmeasured(&mut complaints));
         }
         complaints
     }

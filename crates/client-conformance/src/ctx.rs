@@ -241,7 +241,15 @@ impl Ctx {
                 ensure!(proxy.counts().accepted > 0, "the proxy was passed by");
             }
         }
+        self.wait("no task is left after the client was dropped", self.tasks_ended()).await;
         Ok(())
+    }
+
+    /// The runtime tells nobody when a task has ended: it has to be asked.
+    async fn tasks_ended(&self) {
+        while self.0.subject.tasks().is_some_and(|alive| alive > 0) {
+            runtime::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// What the servers saw.

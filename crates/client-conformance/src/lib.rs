@@ -45,3 +45,8 @@ pub use self::cases::TOPICS;
 pub use self::run::check;
 pub use self::run::{Unfinished, bounded, cases, run, run_within};
 pub use self::subject::{ProxySetting, Settings, Subject, adding, deviating, on_tokio};
+
+/// The programs of that page, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-an-engine.md")]
+mod writing_an_engine {}

@@ -142,7 +142,7 @@ impl Plugin for Signing {
 }
 
 /// What an engine is configured with.
-fn setting(capability: Capability) -> Option<Settings> {
+pub(crate) fn setting(capability: Capability) -> Option<Settings> {
     let with_tls = |tls| Settings {
         tls,
         ..Settings::default()
@@ -167,7 +167,7 @@ fn identity() -> Identity {
 }
 
 /// What a request asks for.
-fn ask(client: &HttpClient, capability: Capability, url: &str) -> Result<RequestBuilder, Stop> {
+pub(crate) fn ask(client: &HttpClient, capability: Capability, url: &str) -> Result<RequestBuilder, Stop> {
     let limit = Duration::from_secs(60);
     let chunks = || stream::iter([Ok::<_, std::io::Error>("a")]);
     Ok(match capability {

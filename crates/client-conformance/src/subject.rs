@@ -61,6 +61,12 @@ pub trait Subject: Send + Sync + 'static {
         &[]
     }
 
+    /// How many tasks are alive on the runtime that [`block_on`](Self::block_on) has made, asked within it; `None`: nobody knows. After a
+    /// case, when its clients are gone, there has to be none. Default: nobody knows.
+    fn tasks(&self) -> Option<usize> {
+        None
+    }
+
     /// Runs a case to its end. Each call is a runtime of its own, which is gone when it returns. Default: no runtime at all.
     fn block_on(&self, case: BoxFuture<'_, ()>) {
         block_on(case);
@@ -149,6 +155,10 @@ impl<F: Fn(&Settings) -> Option<AnyEngine> + Send + Sync + 'static> Subject for 
         (self.0)(settings)
     }
 
+    fn tasks(&self) -> Option<usize> {
+        Some(tokio::runtime::Handle::try_current().ok()?.metrics().num_alive_tasks())
+    }
+
     fn block_on(&self, case: BoxFuture<'_, ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime for the case");
         runtime.block_on(case);
@@ -194,6 +204,10 @@ impl<S: Subject> Subject for Known<S> {
 
     fn additions(&self) -> &'static [(&'static str, &'static str)] {
         self.additions
+    }
+
+    fn tasks(&self) -> Option<usize> {
+        self.subject.tasks()
     }
 
     fn block_on(&self, case: BoxFuture<'_, ()>) {

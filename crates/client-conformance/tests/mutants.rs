@@ -73,6 +73,8 @@ caught! {
     promises_expect_continue by "expect_continue.rejected" "expect_continue.answered_at_once";
     promises_pool_statistics by "lifecycle.pool_is_told";
     promises_request_trailers by "request_bodies.trailers";
+    reads_answers_after_the_upload by "request_bodies.answer_before_end" "request_bodies.sent_as_produced";
+    leaks_tasks by "methods.get" "bodies.not_decoded";
     hangs_on_head by "framing.head_with_length" "reuse.after_head";
 }
 
@@ -180,6 +182,9 @@ impl Flawed {
 
     async fn perform(&self, exchange: Exchange) -> Result<Response<Body>> {
         let (head, copy) = (exchange.clone_head(), exchange.try_clone());
+        if self.flaw == Flaw::leaks_tasks {
+            tokio::spawn(std::future::pending::<()>());
+        }
         match self.flaw {
             Flaw::never_reuses => Reference::new(&self.settings).execute(exchange).await,
             Flaw::repeats_everything => match (self.engine.execute(exchange).await, copy) {
@@ -205,6 +210,15 @@ impl Flawed {
                 let answer = self.engine.execute(exchange).await?;
                 let permits = Arc::clone(&self.permits);
                 Ok(answer.map(|body| Body::wrap(Spoiled::new(body, Spoil::ReturnsPermit(permits)))))
+            }
+            Flaw::reads_answers_after_the_upload => {
+                let mut exchange = exchange;
+                let mut all = Vec::new();
+                while let Some(frame) = exchange.request.body_mut().frame().await {
+                    all.extend(frame?.into_data().unwrap_or_default());
+                }
+                *exchange.request.body_mut() = Body::from(all);
+                self.engine.execute(exchange).await
             }
             Flaw::hangs_on_head if head.request.method() == client_core::Method::HEAD => {
                 self.engine.execute(exchange).await?;

@@ -70,8 +70,3 @@ pub use http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/writing-a-plugin.md")]
 mod writing_a_plugin {}
-
-/// The programs of that page, compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/writing-an-engine.md")]
-mod writing_an_engine {}

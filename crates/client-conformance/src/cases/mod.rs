@@ -137,7 +137,9 @@ macro_rules! topics {
 mod behind;
 mod bodies;
 mod cancellation;
+mod capabilities;
 mod concurrency;
+mod differential;
 mod errors;
 mod expect_continue;
 mod framing;
@@ -165,4 +167,4 @@ mod upgrades;
 
 pub(crate) use self::probe::OK;
 
-topics!(($) methods request_headers request_bodies response_heads framing bodies reuse cancellation concurrency redirects errors upgrades expect_continue timeouts timeout_grid tls lifecycle proxies tunnels socks http2 http2_streams http2_abuse http2_timeouts);
+topics!(($) capabilities differential methods request_headers request_bodies response_heads framing bodies reuse cancellation concurrency redirects errors upgrades expect_continue timeouts timeout_grid tls lifecycle proxies tunnels socks http2 http2_streams http2_abuse http2_timeouts);

@@ -85,6 +85,16 @@ cases! {
     large_bodies [Tls, CustomRoots] "RFC 8446 §5.1: records of 16 KiB", "Bodies larger than a record arrive both ways" =>
         large(ctx);
     reuse [Tls, CustomRoots, ConnectionReuse] "RFC 9112 §9.3", "TLS connections are used again" => reuse(ctx);
+    no_common_version [Tls] "RFC 8446 §6.2: protocol_version", "A server that knows no version of the client's is an error of TLS" =>
+        answers_hello(ctx, b"\x15\x03\x01\x00\x02\x02\x46");
+    no_common_cipher [Tls] "RFC 8446 §6.2: handshake_failure", "A server that knows no cipher of the client's is an error of TLS" =>
+        answers_hello(ctx, b"\x15\x03\x03\x00\x02\x02\x28");
+    old_version_chosen [Tls] "RFC 8996: MUST NOT negotiate TLS 1.1", "A server that chooses TLS 1.1 is refused" =>
+        answers_hello(ctx, &server_hello([3, 2], [0x00, 0x2f]));
+    weak_cipher_chosen [Tls] "RFC 7465: RC4 MUST NOT be used", "A server that chooses a cipher that was not offered is refused" =>
+        answers_hello(ctx, &server_hello([3, 3], [0x00, 0x05]));
+    no_common_alpn [Tls, CustomRoots] "RFC 7301 §3.2: no_application_protocol",
+        "A server that knows none of the client's protocols is an error before anything is sent" => no_common_alpn(ctx);
     no_fallback [Tls, CustomRoots] "RFC 9110 §4.2.2", "A failed verification is not tried again without TLS" => no_fallback(ctx);
 }
 
@@ -278,6 +288,48 @@ async fn reuse(ctx: Ctx) -> Outcome {
             .await?;
     }
     ensure_eq!(server.counts().accepted, 1, "connections");
+    Ok(())
+}
+
+/// What a server says to the client's first words is not acceptable, whatever it trusts.
+async fn answers_hello(ctx: Ctx, answer: &[u8]) -> Outcome {
+    let server = ctx.raw(Script::new().received(&b"\x16\x03"[..]).send(answer.to_vec()));
+    let url = format!("https://127.0.0.1:{}/secret", server.addr().port());
+    let Err(error) = ctx.wait("the handshake fails", ctx.client()?.get(url).send()).await else {
+        return Err(Stop::failed("the server is accepted"));
+    };
+    ensure_eq!(error.kind(), ErrorKind::Tls, "kind of {error:?}");
+    ensure_eq!(error.sent(), Sent::Nothing, "what was sent");
+    ctx.wait("the engine closes the connection", server.connection(0).closed_by_client()).await;
+    Ok(())
+}
+
+/// A server's answer to the client's first words (RFC 5246 §7.4.1.3), of this version and with this cipher.
+const fn server_hello(version: [u8; 2], cipher: [u8; 2]) -> [u8; 47] {
+    let mut hello = [0x77; 47];
+    let head = [0x16, version[0], version[1], 0, 42, 2, 0, 0, 38, version[0], version[1]];
+    let mut at = 0;
+    while at < head.len() {
+        hello[at] = head[at];
+        at += 1;
+    }
+    // After the random: no session, the cipher, no compression.
+    [hello[43], hello[44], hello[45], hello[46]] = [0, cipher[0], cipher[1], 0];
+    hello
+}
+
+/// Only a client that asks for a protocol can be told that there is none.
+async fn no_common_alpn(ctx: Ctx) -> Outcome {
+    let tls = Tls::new(Certificate::Good).alpn(&["spdy/1"]);
+    let (server, client) = (ctx.app_tls(&tls), client(&ctx, &tls, trusted())?);
+    match ctx.wait("the handshake is over", client.get(server.url("/")).send()).await {
+        Err(error) => {
+            let kinds = [ErrorKind::Tls, ErrorKind::Protocol];
+            ensure!(kinds.contains(&error.kind()) && error.sent() == Sent::Nothing, "{error:?}");
+        }
+        // It asked for none: HTTP/1.1 is what remains.
+        Ok(response) => ensure_eq!(response.version(), client_core::Version::HTTP_11, "version without any agreement"),
+    }
     Ok(())
 }
 

@@ -20,11 +20,11 @@ use super::tls::Tls;
 /// |---|---|
 /// | `/` | `hello` |
 /// | `/echo` | the request's body as it arrives, with its `Content-Type` |
-/// | `/inspect` | the request as text: a line of method, target and version; its fields, one a line; an empty line; its body |
+/// | `/inspect`, and all below it | the request as text: a line of method, target and version; its fields, one a line; an empty line; its body |
 /// | `/status/{code}` | that status; its text is the code |
 /// | `/redirect/{n}` | 302 to `/redirect/{n-1}`, and so on to `/` |
 /// | `/redirect-to?{status}&{location}` | that status with that `Location`, taken as it is written |
-/// | `/bytes/{n}` | [`pattern`]`(n)` with its length |
+/// | `/bytes/{n}` | `n` bytes with their length: 0 to 250, again and again |
 /// | `/chunked/{n}` | the same without a length, in pieces of 1000 bytes |
 /// | `/drip/{n}/{ms}` | the same byte by byte, one every so many milliseconds |
 /// | `/delay/{ms}` | `hello`, after so many milliseconds |
@@ -62,19 +62,24 @@ pub fn pattern(n: usize) -> Bytes {
 impl App {
     /// Over TCP.
     pub fn start() -> Self {
-        Self::listen(None)
+        Self::listen(None, Readers::Anybody)
     }
 
     /// Over TLS.
     pub fn start_tls(tls: &Tls) -> Self {
-        Self::listen(Some(tls))
+        Self::listen(Some(tls), Readers::Anybody)
     }
 
-    fn listen(tls: Option<&Tls>) -> Self {
+    /// Over TCP, or TLS; a page of any origin may ask it and read its answers (CORS). It answers a browser's `OPTIONS` itself.
+    pub fn start_for_pages(tls: Option<&Tls>) -> Self {
+        Self::listen(tls, Readers::Pages)
+    }
+
+    fn listen(tls: Option<&Tls>, readers: Readers) -> Self {
         let barrier = Barrier::default();
         Self {
             listener: Listener::start(tls.map(Tls::acceptor), move |stream, entry| {
-                serve(Tap::new(stream, entry), barrier.clone())
+                serve(Tap::new(stream, entry), barrier.clone(), readers)
             }),
             host: tls.map_or("127.0.0.1", Tls::host).to_owned(),
         }
@@ -110,10 +115,23 @@ impl App {
     }
 }
 
-async fn serve(stream: Tap<Box<dyn Stream>>, barrier: Barrier) {
+/// Who is to read the answers.
+#[derive(Clone, Copy)]
+enum Readers {
+    Anybody,
+    Pages,
+}
+
+async fn serve(stream: Tap<Box<dyn Stream>>, barrier: Barrier, readers: Readers) {
     let service = service_fn(move |request| {
         let barrier = barrier.clone();
-        async move { Ok::<_, Infallible>(routes::answer(request, barrier).await) }
+        async move {
+            let answer = match readers {
+                Readers::Anybody => routes::answer(request, barrier).await,
+                Readers::Pages => routes::answer_pages(request, barrier).await,
+            };
+            Ok::<_, Infallible>(answer)
+        }
     });
     // A connection that the client breaks off ends with an error, which the ledger has seen already.
     let _ = auto::Builder::new(TokioExecutor::new())

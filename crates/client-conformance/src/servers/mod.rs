@@ -7,6 +7,7 @@
 
 mod app;
 mod black_hole;
+mod cors;
 pub mod h2;
 mod ledger;
 mod listener;

@@ -20,6 +20,18 @@ pub struct ReceivedRequest {
 }
 
 impl ReceivedRequest {
+    /// A request that came in another version, in the words of this one; its fields and its body are to follow.
+    pub(crate) fn of_http2(method: String, target: String) -> Self {
+        Self {
+            method,
+            target,
+            version: "HTTP/2".to_owned(),
+            fields: Vec::new(),
+            body: Vec::new(),
+            trailers: Vec::new(),
+        }
+    }
+
     /// Every value of a field, in order.
     pub fn values(&self, name: &str) -> Vec<&[u8]> {
         let same = |field: &&(String, Vec<u8>)| field.0.eq_ignore_ascii_case(name);

@@ -20,7 +20,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use super::app::pattern;
-use super::runtime;
+use super::{cors, runtime};
 
 type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -38,6 +38,17 @@ pub(super) async fn answer(request: Request<Incoming>, barrier: Barrier) -> Answ
     let is_head = request.method() == Method::HEAD;
     let answer = route(request, barrier).await;
     if is_head { without_content(answer) } else { answer }
+}
+
+/// The same for a browser's pages.
+pub(super) async fn answer_pages(request: Request<Incoming>, barrier: Barrier) -> Answer {
+    let mut answer = if cors::is_preflight(&request) {
+        cors::allow(request.headers(), full(""))
+    } else {
+        answer(request, barrier).await
+    };
+    cors::open(answer.headers_mut());
+    answer
 }
 
 /// hyper leaves out the content of an answer to HEAD in HTTP/1.1 only.
@@ -60,7 +71,7 @@ async fn route(request: Request<Incoming>, barrier: Barrier) -> Answer {
     match (route, first, second) {
         ("", None, None) => full("hello"),
         ("echo", None, None) => echo(request),
-        ("inspect", None, None) => inspect(request).await,
+        ("inspect", ..) => inspect(request).await,
         ("status" | "early", Some(code), None) => status(number(code)),
         ("redirect", Some(n), None) => redirect(number(n)),
         ("redirect-to", None, None) => redirect_to(request.uri().query().unwrap_or("")),

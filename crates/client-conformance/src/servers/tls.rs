@@ -42,6 +42,23 @@ pub enum Certificate {
     WrongPurpose,
 }
 
+impl Certificate {
+    /// Every one of them.
+    pub const ALL: &'static [Self] = &[
+        Self::Good,
+        Self::IpAddress,
+        Self::Wildcard,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::WrongHost,
+        Self::CommonNameOnly,
+        Self::UnknownAuthority,
+        Self::SelfSigned,
+        Self::IssuedByLeaf,
+        Self::WrongPurpose,
+    ];
+}
+
 /// How a server speaks TLS.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -183,11 +200,17 @@ impl Authority {
 
     /// A client certificate by this authority.
     pub fn identity(&self) -> Identity {
+        let (certificate, key) = self.identity_pem();
+        Identity::from_pem(certificate, key)
+    }
+
+    /// The same as PEM: certificate and private key.
+    pub fn identity_pem(&self) -> (String, String) {
         let mut params = params(&["client.test"]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let key = key();
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        Identity::from_pem(certificate.pem(), key.serialize_pem())
+        (certificate.pem(), key.serialize_pem())
     }
 
     fn issue(&self, certificate: Certificate) -> Issued {
