@@ -8,6 +8,7 @@ use client_transport::dial;
 use client_transport::monitored::Monitored;
 use client_transport::pool::{CloseReason, Conn, Dialed, Sharing, Verdict};
 use client_transport::route::{Alpn, Route, Versions};
+use client_transport::silence::Timer;
 use client_transport::wire::{Lease, Line, Protocol};
 use http::{HeaderValue, Response};
 use hyper::client::conn::http1;
@@ -15,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 
 use crate::config::{Connections, CustomizeClient};
+use crate::head::HostField;
+use crate::informational::Mailbox;
 use crate::upload::Outgoing;
 use crate::{driver, error};
 
@@ -31,6 +34,10 @@ pub(crate) struct Http1 {
     pub(crate) info: ConnectionInfo,
     /// The proxy that requests are written to; `None` towards an origin, also through a tunnel.
     pub(crate) proxy: Option<Proxy>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) host: HostField,
+    /// The timer of the last exchange: moving it on costs less than making another.
+    pub(crate) timer: Option<Timer>,
     task: AbortHandle,
 }
 
@@ -101,6 +108,9 @@ impl Protocol for Negotiated {
             proxy: route.absolute_form().then(|| Proxy {
                 authorization: route.proxy_authorization().cloned(),
             }),
+            mailbox: Mailbox::new(),
+            host: HostField::default(),
+            timer: None,
             task: tokio::spawn(driver).abort_handle(),
         }))
     }

@@ -28,10 +28,9 @@ use hyper::client::conn::TrySendError;
 use tokio::time::Sleep;
 
 use crate::body::ResponseBody;
-use crate::connection::Exclusive;
+use crate::connection::{Exclusive, Http1};
 use crate::error::classify;
 use crate::head::{self, Framing};
-use crate::informational::Mailbox;
 use crate::raw::RawStream;
 use crate::upload::{Outgoing, Upload};
 
@@ -43,7 +42,7 @@ type Answer = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
 
 /// Performs the exchange, and returns at the response's head.
 pub(crate) async fn exchange(mut lease: Exclusive, exchange: &mut Exchange, manner: &Manner) -> Result<Response<Body>> {
-    let (mut head, framing) = match prepare(&lease, exchange, manner) {
+    let (mut head, framing) = match prepare(&mut lease, exchange, manner) {
         Ok(prepared) => prepared,
         Err(error) => {
             // Nothing was written: the connection is as good as before.
@@ -51,15 +50,16 @@ pub(crate) async fn exchange(mut lease: Exclusive, exchange: &mut Exchange, mann
             return Err(error);
         }
     };
-    let mut silence = Silence::new(effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout));
+    let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
+    let mut silence = Silence::new(limit).with_timer(lease.http1_mut().timer.take());
     exchange.trace.enter(Phase::Send);
     settled(&mut lease, &mut silence).await?;
 
-    let mailbox = Mailbox::of(&mut head);
+    lease.http1().mailbox.watch(&mut head);
     let body = mem::take(exchange.request.body_mut());
     let is_held = exchange.request.headers().contains_key(EXPECT) && !body.is_empty();
     let may_have_trailers = framing == Framing::Chunked { has_trailers: true };
-    let (upload, outgoing) = Upload::new(body, is_held, may_have_trailers, exchange.trace.clone());
+    let (upload, outgoing) = Upload::new(body, is_held, may_have_trailers, &exchange.trace);
     if upload.is_done() {
         exchange.trace.enter(Phase::Head);
     }
@@ -76,7 +76,7 @@ pub(crate) async fn exchange(mut lease: Exclusive, exchange: &mut Exchange, mann
         is_reusable: !says_close(exchange.request.headers()),
         keep_alive: None,
     };
-    match transfer.answer(sent, &mailbox).await? {
+    match transfer.answer(sent).await? {
         // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
         Ok(response) => transfer.respond(response, &exchange.request).await,
         Err(mut unsent) => {
@@ -89,8 +89,9 @@ pub(crate) async fn exchange(mut lease: Exclusive, exchange: &mut Exchange, mann
 }
 
 /// The head as it is to be written.
-fn prepare(lease: &Exclusive, exchange: &Exchange, manner: &Manner) -> Result<(Request<()>, Framing)> {
-    let mut head = head::request_head(exchange, lease.http1().proxy.as_ref())?;
+fn prepare(lease: &mut Exclusive, exchange: &Exchange, manner: &Manner) -> Result<(Request<()>, Framing)> {
+    let Http1 { proxy, host, .. } = lease.http1_mut();
+    let mut head = head::request_head(exchange, proxy.as_ref(), host)?;
     if let Some(customize) = &manner.customize_request {
         customize(&mut head);
     }
@@ -148,14 +149,14 @@ impl Transfer {
     }
 
     /// What hyper answers. Meanwhile tells of informational responses, and lets a held body go in time.
-    async fn answer(&mut self, sent: impl Future<Output = Answer>, mailbox: &Mailbox) -> Result<Answer> {
+    async fn answer(&mut self, sent: impl Future<Output = Answer>) -> Result<Answer> {
         let mut sent = pin!(sent);
         let mut patience: Option<Pin<Box<Sleep>>> = self.upload.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
         let mut heads = 0;
         poll_fn(|cx| {
             // First the answer: what came before it is in the mailbox then.
             let answer = sent.as_mut().poll(cx);
-            while let Some((status, headers)) = mailbox.next(cx) {
+            while let Some((status, headers)) = self.lease.http1().mailbox.next(cx) {
                 heads += 1;
                 self.silence.broken();
                 self.inform(status, &headers, heads)?;
@@ -267,7 +268,8 @@ impl Transfer {
     }
 
     /// The response is complete.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(mut self) {
+        self.lease.http1_mut().timer = self.silence.take_timer();
         self.lease.finish(match self.is_reusable && self.upload.is_done() {
             true => Verdict::Reuse {
                 keep_alive: self.keep_alive,

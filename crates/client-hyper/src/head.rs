@@ -4,17 +4,22 @@
 use client_core::{Body, Error, ErrorKind, Exchange, RequestTarget, Result};
 use client_h2::multiplexed::tunnel_target;
 use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRAILER, TRANSFER_ENCODING};
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
 use crate::connection::Proxy;
 
 /// The head, without what frames the body.
-pub(crate) fn request_head(exchange: &Exchange, proxy: Option<&Proxy>) -> Result<Request<()>> {
+pub(crate) fn request_head(exchange: &Exchange, proxy: Option<&Proxy>, host: &mut HostField) -> Result<Request<()>> {
     let request = &exchange.request;
-    let (target, host) = target(request, proxy.is_some())?;
+    let (target, host) = target(request, proxy.is_some(), host)?;
     // A method is a token and a field value has no control characters, by their types; the type of a URI is laxer.
-    if !target.to_string().bytes().all(|byte| byte.is_ascii_graphic()) {
+    let is_graphic = |part: &str| part.bytes().all(|byte| byte.is_ascii_graphic());
+    let parts = [
+        target.authority().map(Authority::as_str),
+        target.path_and_query().map(PathAndQuery::as_str),
+    ];
+    if !parts.into_iter().flatten().all(is_graphic) {
         return Err(invalid("the request target has characters that must be percent-encoded"));
     }
     let mut head = Request::new(());
@@ -24,20 +29,35 @@ pub(crate) fn request_head(exchange: &Exchange, proxy: Option<&Proxy>) -> Result
     Ok(head)
 }
 
+/// The `Host` field that a connection sent last: most of them never send another.
+#[derive(Default)]
+pub(crate) struct HostField(Option<(Authority, HeaderValue)>);
+
+impl HostField {
+    fn of(&mut self, authority: &Authority) -> Result<HeaderValue> {
+        // As it is written: an authority's own comparison ignores case.
+        if let Some((_, value)) = self.0.as_ref().filter(|(known, _)| known.as_str() == authority.as_str()) {
+            return Ok(value.clone());
+        }
+        let value = HeaderValue::from_str(authority.as_str()).map_err(|_| invalid("the host has characters that no host has"))?;
+        self.0 = Some((authority.clone(), value.clone()));
+        Ok(value)
+    }
+}
+
 /// The four forms of a target (RFC 9112 §3.2), and the host to ask for.
-fn target(request: &Request<Body>, is_proxied: bool) -> Result<(Uri, HeaderValue)> {
+fn target(request: &Request<Body>, is_proxied: bool, host: &mut HostField) -> Result<(Uri, HeaderValue)> {
     let uri = request.uri();
     let authority = uri.authority().ok_or_else(|| invalid("the URI has no host"))?;
-    let host = |text: &str| HeaderValue::from_str(text).map_err(|_| invalid("the host has characters that no host has"));
     if *request.method() == Method::CONNECT {
         if !request.body().is_empty() {
             return Err(invalid("a CONNECT request has no body (RFC 9110 §9.3.6)"));
         }
         let target = tunnel_target(request)?;
-        let host = host(target.as_str())?;
+        let host = host.of(&target)?;
         return Ok((Uri::from(target), host));
     }
-    let host = host(authority.as_str())?;
+    let host = host.of(authority)?;
     if request.extensions().get() == Some(&RequestTarget::Asterisk) {
         return match *request.method() {
             Method::OPTIONS => Ok((Uri::from_static("*"), host)),
@@ -139,7 +159,10 @@ mod tests {
     #[test]
     fn targets() {
         let of = |method: &str, uri: &str, proxy: Option<&Proxy>| {
-            request_head(&exchange(method, uri, &[]), proxy).unwrap().uri().to_string()
+            request_head(&exchange(method, uri, &[]), proxy, &mut HostField::default())
+                .unwrap()
+                .uri()
+                .to_string()
         };
         let proxy = Proxy { authorization: None };
         assert_eq!(of("GET", "http://h/a?b", None), "/a?b");
@@ -148,18 +171,24 @@ mod tests {
         assert_eq!(of("CONNECT", "http://h/", None), "h:80");
         let mut asterisk = exchange("OPTIONS", "http://h/", &[]);
         asterisk.request.extensions_mut().insert(RequestTarget::Asterisk);
-        assert_eq!(request_head(&asterisk, None).unwrap().uri(), "*");
+        assert_eq!(request_head(&asterisk, None, &mut HostField::default()).unwrap().uri(), "*");
     }
 
     #[test]
     fn host_comes_first() {
-        let head = request_head(&exchange("GET", "http://h:8080/", &[("x-a", "1"), ("x-b", "2")]), None).unwrap();
+        let mut host = HostField::default();
+        let head = request_head(&exchange("GET", "http://h:8080/", &[("x-a", "1"), ("x-b", "2")]), None, &mut host).unwrap();
         let names: Vec<_> = head.headers().keys().map(|name| name.as_str()).collect();
         assert_eq!(names, ["host", "x-a", "x-b"]);
         assert_eq!(head.headers()[HOST], "h:8080");
-        let head = request_head(&exchange("GET", "http://h/", &[("x-a", "1"), ("host", "own")]), None).unwrap();
+        let head = request_head(&exchange("GET", "http://h/", &[("x-a", "1"), ("host", "own")]), None, &mut host).unwrap();
         assert_eq!(head.headers().iter().next().unwrap().1, "own");
-        assert!(request_head(&exchange("GET", "http://h/", &[("host", "u@h")]), None).is_err());
+        assert!(request_head(&exchange("GET", "http://h/", &[("host", "u@h")]), None, &mut host).is_err());
+        // Of another authority on the same connection, by a proxy, and of the first one again.
+        for uri in ["http://i/", "http://h:8080/", "http://H:8080/"] {
+            let head = request_head(&exchange("GET", uri, &[]), None, &mut host).unwrap();
+            assert_eq!(head.headers()[HOST], uri["http://".len()..uri.len() - 1]);
+        }
     }
 
     #[test]

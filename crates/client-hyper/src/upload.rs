@@ -13,12 +13,14 @@ use client_core::{Body, Error, ErrorKind, Phase, Trace};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
-/// The exchange's side. Dropped, it ends the other: what is not sent by then is not wanted any more.
-pub(crate) struct Upload(Arc<Mutex<State>>);
+/// The exchange's side; `None` of a body that is empty, which has no state. Dropped, it ends the other: what is not sent by then is not wanted any
+/// more.
+pub(crate) struct Upload(Option<Arc<Mutex<State>>>);
 
 /// hyper's side.
 pub(crate) struct Outgoing {
-    state: Arc<Mutex<State>>,
+    /// `None` of a body that is empty.
+    state: Option<Arc<Mutex<State>>>,
     /// What has begun to be sent.
     body: Body,
     has_begun: bool,
@@ -26,7 +28,6 @@ pub(crate) struct Outgoing {
     /// Of a body of known length: what is missing.
     remaining: Option<u64>,
     may_have_trailers: bool,
-    is_empty: bool,
 }
 
 struct State {
@@ -55,40 +56,37 @@ enum Stage {
 
 impl Upload {
     /// A body, which waits for [`open`](Self::open) if it `is_held`.
-    pub(crate) fn new(body: Body, is_held: bool, may_have_trailers: bool, trace: Trace) -> (Self, Outgoing) {
-        let is_empty = body.is_end_stream();
+    pub(crate) fn new(body: Body, is_held: bool, may_have_trailers: bool, trace: &Trace) -> (Self, Outgoing) {
         let (size, remaining) = (body.size_hint(), body.len());
-        let stage = match (is_empty, is_held) {
-            (true, _) => Stage::Done,
-            (false, true) => Stage::Held(body),
-            (false, false) => Stage::Ready(body),
-        };
-        let state = Arc::new(Mutex::new(State {
-            stage,
-            waker: None,
-            awaits_producer: false,
-            failure: None,
-            trace: Some(trace),
-        }));
+        let state = (!body.is_end_stream()).then(|| {
+            Arc::new(Mutex::new(State {
+                stage: if is_held { Stage::Held(body) } else { Stage::Ready(body) },
+                waker: None,
+                awaits_producer: false,
+                failure: None,
+                trace: Some(trace.clone()),
+            }))
+        });
         let outgoing = Outgoing {
-            state: Arc::clone(&state),
+            state: state.clone(),
             body: Body::empty(),
             has_begun: false,
             size,
             remaining,
             may_have_trailers,
-            is_empty,
         };
         (Self(state), outgoing)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Option<MutexGuard<'_, State>> {
+        self.0.as_deref().map(lock)
     }
 
     /// Lets a held body begin.
     pub(crate) fn open(&self) {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return;
+        };
         state.stage = match std::mem::replace(&mut state.stage, Stage::Abandoned) {
             Stage::Held(body) => Stage::Ready(body),
             other => other,
@@ -98,17 +96,17 @@ impl Upload {
 
     /// Whether it waits to be opened.
     pub(crate) fn is_held(&self) -> bool {
-        matches!(self.lock().stage, Stage::Held(_))
+        self.lock().is_some_and(|state| matches!(state.stage, Stage::Held(_)))
     }
 
     /// Whether hyper has all of it.
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self.lock().stage, Stage::Done)
+        self.lock().is_none_or(|state| matches!(state.stage, Stage::Done))
     }
 
     /// The body, if nothing was taken of it. It will not be sent.
     pub(crate) fn reclaim(&self) -> Option<Body> {
-        let mut state = self.lock();
+        let mut state = self.lock()?;
         match std::mem::replace(&mut state.stage, Stage::Abandoned) {
             Stage::Held(body) | Stage::Ready(body) => Some(body),
             other => {
@@ -120,25 +118,32 @@ impl Upload {
 
     /// What the producer failed with.
     pub(crate) fn take_failure(&self) -> Option<Error> {
-        self.lock().failure.take()
+        self.lock()?.failure.take()
     }
 
     /// The response has a head: no phase of sending is told from now on.
     pub(crate) fn is_answered(&self) {
-        self.lock().trace = None;
+        if let Some(mut state) = self.lock() {
+            state.trace = None;
+        }
     }
 
     /// Now, if the silence is our own; `None` if it is the peer's.
     pub(crate) fn own_silence(&self) -> Option<Instant> {
-        let state = self.lock();
+        let state = self.lock()?;
         (state.awaits_producer && matches!(state.stage, Stage::Sending)).then(Instant::now)
     }
 }
 
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drop for Upload {
     fn drop(&mut self) {
-        let mut state = self.lock();
-        if !matches!(state.stage, Stage::Done) {
+        if let Some(mut state) = self.lock()
+            && !matches!(state.stage, Stage::Done)
+        {
             state.stage = Stage::Abandoned;
             state.wake();
         }
@@ -178,12 +183,15 @@ impl http_body::Body for Outgoing {
     type Error = Unfinished;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
-        if let Err(unfinished) = ready!(self.begin(cx)) {
+        let Some(state) = self.state.clone() else {
+            return Poll::Ready(None);
+        };
+        if let Err(unfinished) = ready!(self.begin(&state, cx)) {
             return Poll::Ready(Some(Err(unfinished)));
         }
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => {
-                let mut state = self.lock();
+                let mut state = lock(&state);
                 state.awaits_producer = true;
                 // The exchange must be able to end this.
                 state.waker = Some(cx.waker().clone());
@@ -202,24 +210,24 @@ impl http_body::Body for Outgoing {
             )),
             Some(frame) => frame,
             None => {
-                self.lock().finish();
+                lock(&state).finish();
                 return Poll::Ready(None);
             }
         };
         let frame = match frame.and_then(|frame| self.look_beyond(frame, cx)) {
             Ok(frame) => frame,
             Err(error) => {
-                let mut state = self.lock();
+                let mut state = lock(&state);
                 state.stage = Stage::Abandoned;
                 state.failure = Some(error);
                 return Poll::Ready(Some(Err(Unfinished)));
             }
         };
-        Poll::Ready(Some(Ok(self.taken(frame))))
+        Poll::Ready(Some(Ok(self.taken(&state, frame))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_empty || (self.has_begun && (self.is_complete() || self.body.is_end_stream()))
+        self.state.is_none() || (self.has_begun && (self.is_complete() || self.body.is_end_stream()))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -228,13 +236,9 @@ impl http_body::Body for Outgoing {
 }
 
 impl Outgoing {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes the body, if it may be taken.
-    fn begin(&mut self, cx: &Context<'_>) -> Poll<Result<(), Unfinished>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn begin(&mut self, state: &Mutex<State>, cx: &Context<'_>) -> Poll<Result<(), Unfinished>> {
+        let mut state = lock(state);
         match std::mem::replace(&mut state.stage, Stage::Sending) {
             Stage::Ready(body) => {
                 self.body = body;
@@ -275,8 +279,8 @@ impl Outgoing {
     }
 
     /// hyper gets a frame.
-    fn taken(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        let mut state = self.lock();
+    fn taken(&self, state: &Mutex<State>, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let mut state = lock(state);
         state.awaits_producer = false;
         if self.is_end_stream() || frame.is_trailers() {
             state.finish();
@@ -313,7 +317,7 @@ mod tests {
 
     #[test]
     fn held_until_opened() {
-        let (upload, mut outgoing) = Upload::new(Body::from("abc"), true, false, Trace::default());
+        let (upload, mut outgoing) = Upload::new(Body::from("abc"), true, false, &Trace::default());
         assert!(is_pending(&mut outgoing) && upload.is_held() && !outgoing.is_end_stream());
         upload.open();
         assert_eq!(data(&mut outgoing), "abc");
@@ -323,10 +327,10 @@ mod tests {
 
     #[test]
     fn reclaimed_while_nothing_was_taken() {
-        let (upload, mut outgoing) = Upload::new(Body::stream(chunks(&["a", "b"])), false, false, Trace::default());
+        let (upload, mut outgoing) = Upload::new(Body::stream(chunks(&["a", "b"])), false, false, &Trace::default());
         assert!(upload.reclaim().is_some());
         assert!(next(&mut outgoing).unwrap().is_err());
-        let (upload, mut outgoing) = Upload::new(Body::stream(chunks(&["a", "b"])), false, false, Trace::default());
+        let (upload, mut outgoing) = Upload::new(Body::stream(chunks(&["a", "b"])), false, false, &Trace::default());
         assert_eq!(data(&mut outgoing), "a");
         assert!(upload.reclaim().is_none());
         drop(upload);
@@ -335,7 +339,7 @@ mod tests {
 
     #[test]
     fn more_than_declared_is_found_out() {
-        let (upload, mut outgoing) = Upload::new(Body::sized_stream(3, chunks(&["abc", "d"])), false, false, Trace::default());
+        let (upload, mut outgoing) = Upload::new(Body::sized_stream(3, chunks(&["abc", "d"])), false, false, &Trace::default());
         assert!(next(&mut outgoing).unwrap().is_err());
         assert_eq!(upload.take_failure().unwrap().kind(), ErrorKind::Body);
     }
@@ -345,7 +349,7 @@ mod tests {
         let mut fields = http::HeaderMap::new();
         fields.insert("x-sum", "1".parse().unwrap());
         let body = || Body::from("a").with_trailers(fields.clone());
-        let (upload, mut outgoing) = Upload::new(body(), false, true, Trace::default());
+        let (upload, mut outgoing) = Upload::new(body(), false, true, &Trace::default());
         assert_eq!(data(&mut outgoing), "a");
         assert!(!upload.is_done());
         assert_eq!(next(&mut outgoing).unwrap().unwrap().into_trailers().unwrap(), fields);

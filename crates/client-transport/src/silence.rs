@@ -15,12 +15,15 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A limit for silence, if there is one.
 pub type SocketTimeout = Option<Duration>;
 
+/// A timer that one exchange after the other can use.
+pub type Timer = Pin<Box<Sleep>>;
+
 /// Watches one exchange for silence.
 pub struct Silence {
     limit: SocketTimeout,
     /// Since when nothing has happened; `None` while nobody waits for the peer.
     since: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
     /// The body may be read outside of the runtime; its timers have to be made inside.
     runtime: Option<Handle>,
 }
@@ -34,6 +37,18 @@ impl Silence {
             timer: None,
             runtime: limit.and_then(|_| Handle::try_current().ok()),
         }
+    }
+
+    /// With the timer of an earlier exchange.
+    #[must_use]
+    pub fn with_timer(mut self, timer: Option<Timer>) -> Self {
+        self.timer = timer;
+        self
+    }
+
+    /// Its timer, for a later exchange.
+    pub fn take_timer(&mut self) -> Option<Timer> {
+        self.timer.take()
     }
 
     /// A byte came or went, or the silence is our own.
@@ -59,6 +74,10 @@ impl Silence {
             let _inside = runtime.enter();
             Box::pin(sleep_until(deadline))
         });
+        // An earlier exchange may have had a longer limit.
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
         while timer.as_mut().poll(cx).is_ready() {
             if let Some(heard) = heard().filter(|&heard| heard > since) {
                 since = heard;
