@@ -27,9 +27,9 @@ pub const BUDGETS: &[Budget] = &[
     },
     Budget {
         engine: "hyper",
-        allocations: 25,
+        allocations: 18,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 48_000,
+        instructions: 46_000,
     },
 ];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use client_core::{Body, ConnectionInfo, Error, ErrorKind, Exchange, Phase, Result};
+use client_core::{Body, ConnectionInfo, Error, ErrorKind, Exchange, Limits, Phase, Result};
 use client_h2::multiplexed::{self, Connection, Manner};
 use client_transport::dial;
 use client_transport::monitored::Monitored;
@@ -84,7 +84,7 @@ impl Protocol for Negotiated {
             (Versions::Http2, _) if !route.origin().is_secure() => true,
             (Versions::Http2, chosen) => return Err(multiplexed::not_http2(chosen)),
         };
-        let connections = self.builders();
+        let connections = self.builders(route);
         if is_http2 {
             let (handle, capacity) = multiplexed::start(connections.http2, dialed, &self.manner, line).await?;
             return Ok(Dialed::Shared { handle, capacity });
@@ -140,14 +140,22 @@ impl Protocol for Negotiated {
     }
 }
 
-/// Header fields that hyper reads of an HTTP/1.1 response at most; a call's own limits are checked afterwards.
-const MAX_FIELDS: usize = 1024;
+/// How many header fields hyper reads of a response. It makes room for all of them each time, which has its price: 256, the default of
+/// [`Limits`], is what most calls get. Those that allow more go by connections of their own; their limits are checked afterwards.
+pub(crate) fn fields_to_read(limits: &Limits) -> u16 {
+    const USUAL: usize = 256;
+    // A `HeaderMap` holds no 32,768.
+    const MOST: usize = 1 << 14;
+    limits.max_head_fields().checked_next_power_of_two().unwrap_or(MOST).clamp(USUAL, MOST) as u16
+}
 
 impl Negotiated {
     /// Our settings, then the user's.
-    fn builders(&self) -> Connections {
+    fn builders(&self, route: &Route) -> Connections {
         let mut http1 = http1::Builder::new();
-        http1.max_headers(MAX_FIELDS);
+        if let Some(fields) = route.head_fields() {
+            http1.max_headers(fields.into());
+        }
         let mut connections = Connections {
             http1,
             http2: multiplexed::builder(),

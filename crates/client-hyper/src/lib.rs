@@ -47,6 +47,7 @@ mod upload;
 
 use client_core::{Body, Capabilities, Capability, Engine, Exchange, Redirect, Result};
 use client_transport::engine_on_transport;
+use client_transport::route::Versions;
 use client_transport::transport::{self, Transport};
 use http::Response;
 
@@ -73,9 +74,18 @@ impl Hyper {
         HyperBuilder::default()
     }
 
-    async fn perform(&self, exchange: Exchange) -> Result<Response<Body>> {
-        let versions = self.versions.of(&exchange);
-        self.transport.execute(exchange, versions).await
+    async fn perform(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let versions = self.versions.of(exchange);
+        let route = self.transport.route(exchange, versions)?;
+        let route = match versions {
+            Versions::Http2 => route,
+            Versions::Http1 | Versions::Any => route.reading(connection::fields_to_read(&exchange.limits)),
+        };
+        self.transport.wire().execute(&route, exchange).await
+    }
+
+    async fn follow(&self, redirects: &Redirect, exchange: Exchange) -> Result<Response<Body>> {
+        redirects.follow(exchange, |mut exchange| async move { self.perform(&mut exchange).await }).await
     }
 }
 
@@ -110,10 +120,13 @@ impl Engine for Hyper {
         CAPABILITIES
     }
 
-    async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
-        match &self.redirects {
-            None => self.perform(exchange).await,
-            Some(redirects) => redirects.follow(exchange, |exchange| self.perform(exchange)).await,
+    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its large argument twice")]
+    fn execute(&self, mut exchange: Exchange) -> impl Future<Output = Result<Response<Body>>> + Send {
+        async move {
+            match &self.redirects {
+                None => self.perform(&mut exchange).await,
+                Some(redirects) => Box::pin(self.follow(redirects, exchange)).await,
+            }
         }
     }
 

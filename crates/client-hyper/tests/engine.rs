@@ -96,6 +96,35 @@ async fn customized() {
     assert_eq!(head, format!("GET /a?b HTTP/1.1\r\nHost: {addr}\r\nX-Path: /a\r\nContent-Length: 0\r\n\r\n"));
 }
 
+/// What a parser makes room for is settled when a connection begins; a call that allows more fields does not get one that reads fewer.
+#[tokio::test]
+async fn as_many_fields_as_a_call_allows() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let fields: String = (0..2000).map(|n| format!("x-{n}: 1\r\n")).collect();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let response = format!("HTTP/1.1 200 OK\r\n{fields}content-length: 0\r\n\r\n");
+            tokio::spawn(async move {
+                let mut head = [0; 1024];
+                while stream.read(&mut head).await.is_ok_and(|n| n > 0) {
+                    stream.write_all(response.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    let http = client(Hyper::builder());
+    let of = async |fields: usize| {
+        let response = http.get(&url).limits(|limits| limits.head_fields(fields)).send().await;
+        response.map(|response| response.headers().len()).map_err(|error| error.kind())
+    };
+    assert_eq!(of(256).await, Err(ErrorKind::TooLarge));
+    assert_eq!(of(2001).await, Ok(2001));
+    assert_eq!(of(2000).await, Err(ErrorKind::TooLarge));
+    assert_eq!(of(usize::MAX).await, Ok(2001));
+}
+
 #[tokio::test]
 async fn customized_http2() {
     let app = App::start();

@@ -78,6 +78,7 @@ pub struct Route {
     origin: Origin,
     versions: Versions,
     pipelined: bool,
+    head_fields: Option<u16>,
     /// A connection lives and dies with the runtime it is registered with.
     runtime: Option<runtime::Id>,
     options: SharedOptions,
@@ -90,6 +91,7 @@ impl Route {
             origin,
             versions,
             pipelined: false,
+            head_fields: None,
             runtime: None,
             options: SharedOptions::default(),
         }
@@ -109,6 +111,13 @@ impl Route {
         self
     }
 
+    /// The same, for connections that read so many header fields of a response: where that is settled when a connection begins.
+    #[must_use]
+    pub fn reading(mut self, fields: u16) -> Self {
+        self.head_fields = Some(fields);
+        self
+    }
+
     /// The same, with other settings.
     #[must_use]
     pub fn with_options(mut self, options: SharedOptions) -> Self {
@@ -124,6 +133,11 @@ impl Route {
     /// Whether requests follow each other without waiting.
     pub fn is_pipelined(&self) -> bool {
         self.pipelined
+    }
+
+    /// How many header fields of a response are read, if that was said.
+    pub fn head_fields(&self) -> Option<u16> {
+        self.head_fields
     }
 
     /// What it may speak.
@@ -409,6 +423,7 @@ mod tests {
             origin: _,
             versions: _,
             pipelined: _,
+            head_fields: _,
             runtime: _,
             options: _,
         } = Route::new(origin("http://h/"), Versions::Http1);
@@ -435,6 +450,8 @@ mod tests {
             Route::new(origin("http://h/"), Versions::Http2),
             Route::new(origin("http://h/"), Versions::Any),
             plain().pipelined(),
+            plain().reading(256),
+            plain().reading(512),
             plain().on_runtime(runtime()),
             plain().on_runtime(runtime()),
         ];
