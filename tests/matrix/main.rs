@@ -2,6 +2,7 @@
 //!
 //! The tables are made by running, never by hand. What is declared and what is measured have to agree.
 
+mod limits;
 mod page;
 mod picture;
 mod results;
@@ -16,7 +17,7 @@ use client_conformance::{Case, Verdict};
 
 use results::{EngineResults, Results};
 
-/// Runs the conformance suite on every engine, prints the matrix, and writes docs/engines.md and docs/engines.svg.
+/// Runs the conformance suite on every engine, prints the matrix, and writes docs/engines.md, docs/engines.svg, and the table of docs/timeouts.md.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask matrix")]
 struct Args {
@@ -83,12 +84,17 @@ fn run(args: &Args) -> Result<(), String> {
     let files = [
         ("engines.md", page::page(&results)),
         ("engines.svg", picture::picture(&results)),
+        ("timeouts.md", limits::page(&results, &read("timeouts.md")?)?),
     ];
     files.iter().try_for_each(|(name, text)| settle(&docs().join(name), text, args.check))
 }
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
+}
+
+fn read(name: &str) -> Result<String, String> {
+    fs::read_to_string(docs().join(name)).map_err(|error| format!("docs/{name}: {error}"))
 }
 
 /// Writes the file, or checks that it is as it would be written.

@@ -19,6 +19,7 @@ use http::header::{EXPECT, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::time::Instant;
 
 use crate::connection::READ_SIZE;
 use crate::connection::{Connection, H1};
@@ -58,6 +59,8 @@ struct Line {
     waiting: VecDeque<Option<Waker>>,
     /// From this number on, nobody can be served any more.
     end: u64,
+    /// When a byte came or went last, whoever's it was: it breaks the silence for all in line.
+    moved: Instant,
 }
 
 impl Pipe {
@@ -70,6 +73,7 @@ impl Pipe {
                 head: 0,
                 waiting: VecDeque::new(),
                 end: u64::MAX,
+                moved: Instant::now(),
             }),
         }))
     }
@@ -110,7 +114,10 @@ impl Line {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(written) => match written? {
                     0 => return Err(std::io::ErrorKind::WriteZero.into()),
-                    n => self.out.advance(n),
+                    n => {
+                        self.out.advance(n);
+                        self.moved = Instant::now();
+                    }
                 },
             }
         }
@@ -200,7 +207,8 @@ impl Turn {
             if let Some(waiting) = line.waiting.get_mut(place as usize) {
                 *waiting = Some(cx.waker().clone());
             }
-            return Poll::Pending;
+            // Those in front may have no limit, or a longer one.
+            return self.poll_silence(line.moved, cx);
         }
         loop {
             let Connection { stream, read, .. } = &mut line.connection;
@@ -219,11 +227,18 @@ impl Turn {
                     let event = self.decoder.eof(read);
                     return Poll::Ready(event.map_err(|error| self.failed(refused(error))));
                 }
-                Poll::Ready(Ok(_)) => self.silence.broken(),
+                Poll::Ready(Ok(_)) => {
+                    line.moved = Instant::now();
+                    self.silence.broken();
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.failed(closed(error)))),
-                Poll::Pending => return self.silence.poll(self.phase, cx).map(Err),
+                Poll::Pending => return self.poll_silence(line.moved, cx),
             }
         }
+    }
+
+    fn poll_silence(&mut self, moved: Instant, cx: &mut Context<'_>) -> Poll<Result<h1::Event>> {
+        self.silence.poll_unless(|| Some(moved), self.phase, cx).map(Err)
     }
 
     fn failed(&self, error: Error) -> Error {

@@ -1,13 +1,16 @@
 //! Pipelining: answers in order, never another's, and nobody stranded when the line breaks.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use client_cio::Cio;
-use client_core::HttpClient;
+use client_core::{ErrorKind, HttpClient, Phase, Sent, TimeoutKind};
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What the server saw: for each connection, the paths of its requests.
 type Seen = Arc<Mutex<Vec<Vec<String>>>>;
@@ -233,4 +236,60 @@ async fn an_unread_answer_holds_up_nobody() {
     let unread = http.get(format!("{url}/unread")).send().await.unwrap();
     assert_eq!(get(&http, &url, "/next").await, "/next");
     assert_eq!(unread.text().await.unwrap(), "/unread");
+}
+
+#[tokio::test]
+async fn silence_counts_for_those_in_line() {
+    const LIMIT: Duration = Duration::from_millis(50);
+    let asked = Arc::new(Notify::new());
+    let ask = Arc::clone(&asked);
+    let (url, _) = server(move |mut peer: Peer| {
+        let ask = Arc::clone(&ask);
+        async move {
+            // Nobody is answered.
+            while peer.request().await.is_some() {
+                ask.notify_one();
+            }
+        }
+    })
+    .await;
+    let http = client(8);
+    let mut first = pin!(http.get(format!("{url}/first")).send());
+    tokio::select! {
+        answer = &mut first => panic!("answered: {answer:?}"),
+        () = asked.notified() => {}
+    }
+    let started = Instant::now();
+    let second = http.get(format!("{url}/second")).timeout(|t| t.socket(LIMIT)).send();
+    let error = tokio::select! {
+        answer = &mut first => panic!("answered: {answer:?}"),
+        answer = second => answer.unwrap_err(),
+    };
+    assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::Socket));
+    assert_eq!((error.phase(), error.sent()), (Some(Phase::Head), Sent::Maybe));
+    assert!(started.elapsed() >= LIMIT && error.elapsed().unwrap().elapsed >= LIMIT, "{error:?}");
+}
+
+#[tokio::test]
+async fn what_those_in_front_receive_is_no_silence() {
+    const LIMIT: Duration = Duration::from_secs(2);
+    let (url, _) = server(async |mut peer: Peer| {
+        while let Some(path) = peer.request().await {
+            if path == "/first" {
+                let _ = peer.stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n").await;
+                for _ in 0..10 {
+                    tokio::time::sleep(LIMIT / 8).await;
+                    let _ = peer.stream.write_all(b"x").await;
+                }
+            } else {
+                peer.answer("", "second").await;
+            }
+        }
+    })
+    .await;
+    let http = client(8);
+    let first = http.get(format!("{url}/first")).send().await.unwrap();
+    let second = http.get(format!("{url}/second")).timeout(|t| t.socket(LIMIT)).send();
+    let (first, second) = tokio::join!(first.text(), async { second.await?.text().await });
+    assert_eq!((first.unwrap().len(), second.unwrap().as_str()), (10, "second"));
 }

@@ -68,5 +68,10 @@ pub use http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri
 
 /// The programs of that page, compiled and run.
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/timeouts.md")]
+mod timeouts_page {}
+
+/// The programs of that page, compiled and run.
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/writing-a-plugin.md")]
 mod writing_a_plugin {}

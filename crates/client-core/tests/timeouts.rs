@@ -362,6 +362,17 @@ fn without_a_limit_there_is_no_timer() {
 }
 
 #[test]
+fn ten_thousand_calls_make_a_timer_each_and_leave_none() {
+    const CALLS: u64 = 10_000;
+    let mock = Mock::with(|_| Reply::new().chunk("he").chunk("re"));
+    let http = limited(&mock, HttpTimeout::new().request(SECOND).connect(SECOND).socket(SECOND));
+    for _ in 0..CALLS {
+        mock.run(async { http.get(URL).send().await?.bytes().await }).unwrap();
+    }
+    assert_eq!((mock.timer().created(), mock.timer().pending()), (CALLS, 0));
+}
+
+#[test]
 fn no_timer_outlives_its_call() {
     let mock = Mock::new();
     let http = limited(&mock, HttpTimeout::new().request(SECOND * 5));
