@@ -19,7 +19,7 @@ use crate::{Result, report};
 /// counts is the client's processor time per request, as a ratio to a loop written by hand, within the round. Wall-clock figures need a quiet
 /// machine; processor time bears some load.
 ///
-/// The full run takes about a quarter of an hour and writes docs/performance.md with its pictures, and docs/performance/results.json. Any
+/// The full run takes about twenty minutes and writes docs/performance.md with its pictures, and docs/performance/results.json. Any
 /// other only prints, and saves its results where --save says.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask bench", after_help = EXAMPLES)]
@@ -123,7 +123,7 @@ fn plan(args: &Args) -> Result<Plan> {
     } else if args.build {
         workloads.extend(WORKLOADS.iter().filter(|workload| matches!(workload.kind, Kind::Build { .. })));
     }
-    let duration = args.seconds.unwrap_or(if args.quick { 0.15 } else { 0.5 });
+    let duration = args.seconds.unwrap_or(if args.quick { 0.1 } else { 0.4 });
     if !(duration > 0.0 && duration <= 3600.0) {
         return Err("--seconds takes a number above 0".into());
     }
@@ -139,7 +139,7 @@ fn plan(args: &Args) -> Result<Plan> {
         workloads,
         clients: args.client.clone(),
         scale: Scale {
-            warm_up: Duration::from_millis(if args.quick { 50 } else { 150 }),
+            warm_up: Duration::from_millis(if args.quick { 50 } else { 100 }),
             duration: Duration::from_secs_f64(duration),
             download: (1 << 30) / share,
             upload: (256 << 20) / share,

@@ -79,7 +79,9 @@ pub(crate) fn describe() -> String {
         .map(|rest| rest.trim_start_matches([' ', '\t', ':']));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = allowed_cores().map_or(0, |cores| cores.len());
-    format!("{cores} × {}, Linux {}", model.unwrap_or("unknown processor"), kernel.trim())
+    // Without what a distributor adds.
+    let kernel = kernel.split('-').next().unwrap_or_default().trim();
+    format!("{cores} × {}, Linux {kernel}", model.unwrap_or("unknown processor"))
 }
 
 /// The load average over the last minute: what else ran.

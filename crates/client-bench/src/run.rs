@@ -107,7 +107,7 @@ fn turn(plan: &Plan, server: &Server, workload: &Workload, subject: SubjectName)
     };
     match workload.kind {
         Kind::Build { features } => build::build(subject, features),
-        Kind::Counts => count::count(job),
+        Kind::Counts => count::count(job, plan.quick),
         _ => {
             let program = std::env::current_exe()?;
             serde_json::from_str(&drive(&mut Command::new(program), &job)?).map_err(Into::into)

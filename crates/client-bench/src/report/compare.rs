@@ -7,11 +7,11 @@ use crate::workload::{Kind, WORKLOADS, Workload};
 /// A change is told from noise where the ranges over the rounds do not touch.
 pub(crate) fn compare(base: &Results, now: &Results) {
     println!(
-        "\nagainst {} ({}), by the ratio to the floor or to the h2 crate where the workload has one",
+        "\nagainst {} ({}); times as ratios to the floor or the h2 crate, theirs as they are",
         base.revision, base.machine
     );
     if base.machine != now.machine || base.quick != now.quick {
-        println!("another machine, or another scale: only counts and ratios compare");
+        println!("another machine, or another scale: only counts and ratios can be compared");
     }
     let table = table(base, now);
     if table.rows.is_empty() {
@@ -54,7 +54,8 @@ type Of = fn(&Sample) -> Option<f64>;
 
 fn figures(workload: &Workload) -> Vec<(&'static str, Of)> {
     match workload.kind {
-        Kind::Closed { .. } | Kind::Transfer(_) => vec![("CPU", Sample::cost)],
+        Kind::Closed { .. } => vec![("CPU, µs", |sample| Some(sample.cost()? * 1e6))],
+        Kind::Transfer(_) => vec![("CPU, s", Sample::cost)],
         Kind::Memory => vec![
             ("bytes idle", |sample| Some(sample.memory?.idle)),
             ("bytes in flight", |sample| Some(sample.memory?.in_flight)),

@@ -144,7 +144,7 @@ fn intro(results: &Results) -> String {
          - The clients do not do the same: the floor and the bare connections have no pool, no redirects and no time limits. That is what the ratios are to show.\n\n\
          ## Reproduce\n\n\
          ```sh\n\
-         cargo xtask bench                              # all of it, and this page: about a quarter of an hour on a quiet machine with two cores\n\
+         cargo xtask bench                              # all of it, and this page: about twenty minutes on a quiet machine with two cores\n\
          cargo xtask bench --quick                      # an overview in two minutes\n\
          cargo xtask bench --only get-64 --client cio   # one workload, one engine, and what it is held against\n\
          cargo xtask bench --only get --compare HEAD    # against the results committed in a revision, or saved in a file by --save\n\

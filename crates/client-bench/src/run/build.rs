@@ -96,7 +96,9 @@ fn cargo(folder: &Path, args: &[&str]) -> Result<String> {
     if output.status.success() {
         Ok(String::from_utf8(output.stdout)?)
     } else {
-        Err(format!("cargo {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr)).into())
+        // Whole to the terminal; what goes on the page must not name this machine's folders.
+        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        Err(format!("`cargo {}` failed", args.join(" ")).into())
     }
 }
 
