@@ -65,6 +65,7 @@ pub(crate) fn drive(allocations: Option<AllocationCounter>) -> Result<()> {
         SubjectName::Hyper => run::<Ours<subjects::Hyper>>(&job, allocations),
         SubjectName::H2 => run::<Ours<subjects::H2>>(&job, allocations),
         SubjectName::ClientReqwest => run::<Ours<subjects::OurReqwest>>(&job, allocations),
+        SubjectName::ClientCurl => run::<Ours<subjects::Curl>>(&job, allocations),
         SubjectName::ClientUreq => run::<Ours<subjects::OurUreq>>(&job, allocations),
         SubjectName::Wrk => tools::wrk(&job),
         SubjectName::H2load => tools::h2load(&job),

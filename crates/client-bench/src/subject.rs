@@ -33,6 +33,8 @@ pub(crate) enum SubjectName {
     H2,
     /// Ours: reqwest
     ClientReqwest,
+    /// Ours: libcurl
+    ClientCurl,
     /// Ours: ureq
     ClientUreq,
 }
@@ -54,6 +56,7 @@ impl SubjectName {
             Self::Hyper => "client-hyper",
             Self::H2 => "client-h2",
             Self::ClientReqwest => "client-reqwest",
+            Self::ClientCurl => "client-curl",
             Self::ClientUreq => "client-ureq",
         }
     }
@@ -68,6 +71,8 @@ impl SubjectName {
             Self::Hyper => Some(Self::HyperConn),
             Self::H2 => Some(Self::RawH2),
             Self::ClientReqwest => Some(Self::Reqwest),
+            // The other client that is made of libcurl.
+            Self::ClientCurl => Some(Self::Isahc),
             Self::ClientUreq => Some(Self::Ureq),
             _ => None,
         }

@@ -80,18 +80,20 @@ const HTTP1: &[SubjectName] = &[
     Cio,
     Hyper,
     ClientReqwest,
+    ClientCurl,
     ClientUreq,
 ];
-/// Those whose TLS is not the system's.
 const HTTP1_TLS: &[SubjectName] = &[
     Floor,
     HyperConn,
     HyperUtil,
     Reqwest,
     Ureq,
+    Isahc,
     Cio,
     Hyper,
     ClientReqwest,
+    ClientCurl,
     ClientUreq,
 ];
 const POOLED: &[SubjectName] = &[
@@ -104,18 +106,61 @@ const POOLED: &[SubjectName] = &[
     Cio,
     Hyper,
     ClientReqwest,
+    ClientCurl,
     ClientUreq,
 ];
 /// Those that follow redirects.
-const FOLLOWING: &[SubjectName] = &[Reqwest, Ureq, Isahc, Cio, Hyper, ClientReqwest, ClientUreq];
+const FOLLOWING: &[SubjectName] = &[Reqwest, Ureq, Isahc, Cio, Hyper, ClientReqwest, ClientCurl, ClientUreq];
 const PIPELINING: &[SubjectName] = &[Floor, Cio];
-const HTTP2: &[SubjectName] = &[RawH2, H2load, HyperConn, HyperUtil, Reqwest, Isahc, H2, Hyper, ClientReqwest];
-const HTTP2_TLS: &[SubjectName] = &[RawH2, H2load, HyperConn, HyperUtil, Reqwest, H2, Hyper, ClientReqwest];
-const HTTP2_COUNTED: &[SubjectName] = &[RawH2, HyperConn, HyperUtil, Reqwest, Isahc, H2, Hyper, ClientReqwest];
-const HTTP2_BULK: &[SubjectName] = &[RawH2, HyperConn, HyperUtil, Reqwest, H2, Hyper, ClientReqwest];
+const HTTP2: &[SubjectName] = &[
+    RawH2,
+    H2load,
+    HyperConn,
+    HyperUtil,
+    Reqwest,
+    Isahc,
+    H2,
+    Hyper,
+    ClientReqwest,
+    ClientCurl,
+];
+const HTTP2_TLS: &[SubjectName] = &[
+    RawH2,
+    H2load,
+    HyperConn,
+    HyperUtil,
+    Reqwest,
+    Isahc,
+    H2,
+    Hyper,
+    ClientReqwest,
+    ClientCurl,
+];
+const HTTP2_COUNTED: &[SubjectName] = &[
+    RawH2,
+    HyperConn,
+    HyperUtil,
+    Reqwest,
+    Isahc,
+    H2,
+    Hyper,
+    ClientReqwest,
+    ClientCurl,
+];
+const HTTP2_BULK: &[SubjectName] = &[
+    RawH2,
+    HyperConn,
+    HyperUtil,
+    Reqwest,
+    Isahc,
+    H2,
+    Hyper,
+    ClientReqwest,
+    ClientCurl,
+];
 /// Not ureq, for a thread for each waiting request is a different thing; not isahc, which stops at about a thousand connections.
 const WAITING: &[SubjectName] = &[Floor, HyperConn, HyperUtil, Reqwest, Cio, Hyper, ClientReqwest];
-const BUILT: &[SubjectName] = &[Reqwest, Ureq, Isahc, Cio, Hyper, H2, ClientReqwest, ClientUreq];
+const BUILT: &[SubjectName] = &[Reqwest, Ureq, Isahc, Cio, Hyper, H2, ClientReqwest, ClientCurl, ClientUreq];
 
 const BUILT_PLAIN: &[SubjectName] = &[Reqwest, Ureq, Cio, Hyper, ClientReqwest, ClientUreq];
 

@@ -63,7 +63,7 @@ fn all(results: &Results) -> Vec<Target> {
         against(workload, Hyper, HyperConn, 1.05);
     }
     for workload in ["get-1", "get-64", "tls-64", "download", "upload"] {
-        for engine in [ClientReqwest, ClientUreq] {
+        for engine in [ClientReqwest, ClientUreq, ClientCurl] {
             against(workload, engine, engine.bare().unwrap_or(engine), 1.10);
         }
     }

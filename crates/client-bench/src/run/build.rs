@@ -152,6 +152,7 @@ fn program(subject: SubjectName) -> Result<Program> {
         SubjectName::Hyper => ours!("hyper", "client_hyper::Hyper"),
         SubjectName::H2 => ours!("h2", "client_h2::H2"),
         SubjectName::ClientReqwest => ours!("reqwest", "client_reqwest::Reqwest"),
+        SubjectName::ClientCurl => ours!("curl", "client_curl::Curl"),
         SubjectName::ClientUreq => ours!(
             "ureq",
             "client_ureq::Ureq",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::AsyncReadExt;
 use isahc::config::{Configurable, RedirectPolicy, VersionNegotiation};
+use isahc::tls::{TlsConfig, TrustStore};
 use isahc::{AsyncBody, HttpClient, Request, Response};
 
 use super::{Answer, BLOCK, Setup, Subject, Url, Version, Worker, blocks};
@@ -16,7 +17,9 @@ impl Subject for Isahc {
     type Worker = Self;
 
     fn new(setup: &Setup) -> Result<Self> {
+        let roots = TrustStore::builder().certificate_from_pem(&setup.root_pem).build();
         let mut builder = HttpClient::builder()
+            .tls_config(TlsConfig::builder().trust_store(roots).build())
             .tcp_nodelay()
             .redirect_policy(RedirectPolicy::Limit(10))
             .connection_cache_size(setup.connections)

@@ -28,7 +28,7 @@ pub(crate) use self::floor::Floor;
 pub(crate) use self::hyper_conn::HyperConn;
 pub(crate) use self::hyper_util::HyperUtil;
 pub(crate) use self::isahc::Isahc;
-pub(crate) use self::ours::{Cio, H2, Hyper, Ours, Reqwest as OurReqwest, Ureq as OurUreq};
+pub(crate) use self::ours::{Cio, Curl, H2, Hyper, Ours, Reqwest as OurReqwest, Ureq as OurUreq};
 pub(crate) use self::raw_h2::RawH2;
 pub(crate) use self::reqwest::Reqwest;
 pub(crate) use self::ureq::Ureq;

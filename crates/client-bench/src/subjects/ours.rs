@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use client_core::{AnyEngine, Body, HttpClient, HttpTimeout, Response, RootCerts, TlsConfig};
+use client_core::{AnyEngine, Body, HttpClient, HttpTimeout, RequestBuilder, Response, RootCerts, TlsConfig};
 use client_hyper::VersionPolicy;
 
 use super::{Answer, Setup, Subject, Url, Version, Worker, blocks};
@@ -12,17 +12,29 @@ use crate::Result;
 /// An engine, and how it is set up.
 pub(crate) trait Engine: Send + Sync + 'static {
     fn engine(setup: &Setup) -> AnyEngine;
+
+    /// The version that each request asks for, where that is how this engine is told it.
+    fn asks_for(_: &Setup) -> Option<http::Version> {
+        None
+    }
 }
 
 pub(crate) struct Ours<E> {
-    http: HttpClient,
+    caller: Caller,
     engine: PhantomData<E>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Caller {
+    http: HttpClient,
+    version: Option<http::Version>,
 }
 
 pub(crate) struct Cio;
 pub(crate) struct Hyper;
 pub(crate) struct H2;
 pub(crate) struct Reqwest;
+pub(crate) struct Curl;
 pub(crate) struct Ureq;
 
 impl Engine for Cio {
@@ -78,6 +90,25 @@ impl Engine for Reqwest {
     }
 }
 
+impl Engine for Curl {
+    fn engine(setup: &Setup) -> AnyEngine {
+        let connections = match setup.version {
+            Version::Http1 => setup.connections,
+            Version::Http2 => 1,
+        };
+        client_curl::Curl::builder()
+            .max_connections(connections)
+            .max_idle_connections(connections)
+            .tls(trust(setup))
+            .build()
+            .into()
+    }
+
+    fn asks_for(setup: &Setup) -> Option<http::Version> {
+        (setup.version == Version::Http2).then_some(http::Version::HTTP_2)
+    }
+}
+
 impl Engine for Ureq {
     fn engine(setup: &Setup) -> AnyEngine {
         client_ureq::Ureq::builder()
@@ -96,7 +127,7 @@ fn trust(setup: &Setup) -> TlsConfig {
 }
 
 impl<E: Engine> Subject for Ours<E> {
-    type Worker = HttpClient;
+    type Worker = Caller;
 
     fn new(setup: &Setup) -> Result<Self> {
         let mut builder = HttpClient::builder(E::engine(setup));
@@ -105,24 +136,36 @@ impl<E: Engine> Subject for Ours<E> {
             builder = builder.install(HttpTimeout::new().request(limit).connect(limit).socket(limit));
         }
         Ok(Self {
-            http: builder.build()?,
+            caller: Caller {
+                http: builder.build()?,
+                version: E::asks_for(setup),
+            },
             engine: PhantomData,
         })
     }
 
-    async fn worker(&self, _: &Url) -> Result<HttpClient> {
-        Ok(self.http.clone())
+    async fn worker(&self, _: &Url) -> Result<Caller> {
+        Ok(self.caller.clone())
     }
 }
 
-impl Worker for HttpClient {
+impl Worker for Caller {
     async fn get(&mut self, url: &Url) -> Result<Answer> {
-        read(HttpClient::get(self, &url.text).send().await?).await
+        read(self.versioned(self.http.get(&url.text)).send().await?).await
     }
 
     async fn put(&mut self, url: &Url, len: u64) -> Result<Answer> {
         let body = Body::sized_stream(len, blocks::stream(len));
-        read(HttpClient::put(self, &url.text).body(body).send().await?).await
+        read(self.versioned(self.http.put(&url.text)).body(body).send().await?).await
+    }
+}
+
+impl Caller {
+    fn versioned(&self, request: RequestBuilder) -> RequestBuilder {
+        match self.version {
+            None => request,
+            Some(version) => request.version(version),
+        }
     }
 }
 
