@@ -279,3 +279,35 @@ impl Mistake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use client_core::{Engine as _, SpkiPin};
+
+    use super::*;
+
+    #[test]
+    fn mistakes_are_told_when_a_client_is_built() {
+        let proxy = |url: &str| Curl::builder().proxy(CurlProxy::new(url));
+        let table = [
+            (Curl::builder().connect_timeout(Duration::ZERO), "a connect timeout of zero"),
+            (Curl::builder().max_connections(0), "at least 1 is needed"),
+            (proxy("proxy.example:80"), "its URL begins with none of"),
+            (proxy("ftp://proxy.example"), "its URL begins with none of"),
+            (proxy("http://user:secret@proxy.example"), "use CurlProxy::credentials"),
+            (Curl::builder().tls(TlsConfig::new().pin(SpkiPin::sha256([0; 32]))), "public keys"),
+            (
+                Curl::builder().tls(TlsConfig::new().roots(client_core::RootCerts::only_pem("none"))),
+                "no certificate",
+            ),
+        ];
+        for (builder, expected) in table {
+            let shown = format!("{builder:?}");
+            assert!(!shown.contains("secret"), "{shown}");
+            let told = builder.build().check().unwrap_err().to_string();
+            assert!(told.contains(expected), "{shown}: {told}");
+            assert!(!told.contains("secret"), "{told}");
+        }
+        assert!(proxy("SOCKS5H://proxy.example:1080").build().check().is_ok());
+    }
+}

@@ -405,13 +405,13 @@ impl Call {
     }
 
     /// A piece of the response's body.
-    pub(crate) fn deliver(&self, piece: &[u8]) {
+    pub(crate) fn deliver(&self, piece: Bytes) {
         if piece.is_empty() {
             return;
         }
         let mut state = self.lock();
         state.down.queued += piece.len();
-        state.down.pieces.push_back(Bytes::copy_from_slice(piece));
+        state.down.pieces.push_back(piece);
         wake(state);
     }
 

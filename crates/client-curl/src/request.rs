@@ -186,3 +186,85 @@ pub(crate) fn field_line(name: &HeaderName, value: &HeaderValue) -> Vec<u8> {
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use client_core::Body;
+    use http::Request;
+
+    use super::*;
+
+    fn planned(method: &str, uri: &str, fields: &[(&str, &[u8])], body: Body) -> Plan {
+        let mut request = Request::new(body);
+        *request.method_mut() = method.parse().unwrap();
+        *request.uri_mut() = uri.parse().unwrap();
+        for (name, value) in fields {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            request.headers_mut().append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+        }
+        plan(&mut Exchange::new(request)).unwrap()
+    }
+
+    #[test]
+    fn fields_line_by_line() {
+        let lines = |method, fields: &[(&str, &[u8])]| -> Vec<String> {
+            let plan = planned(method, "http://h/", fields, Body::empty());
+            plan.lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+        };
+        // What takes libcurl's own away has a colon and nothing after it.
+        assert_eq!(lines("GET", &[]), ["accept:", "expect:", "proxy-connection:"]);
+        assert_eq!(
+            lines("GET", &[("b", b"1"), ("a", b""), ("b", b"caf\xc3\xa9"), ("accept", b"*/*")]),
+            ["b: 1", "b: caf\u{e9}", "a;", "accept: */*", "expect:", "proxy-connection:"]
+        );
+        assert_eq!(lines("POST", &[]).last().unwrap(), "content-length: 0");
+        assert_eq!(field_line(&ACCEPT, &HeaderValue::from_bytes(b"\xff").unwrap()), b"accept: \xff");
+    }
+
+    #[test]
+    fn targets_as_they_were_written() {
+        let target = |uri, via| planned("GET", uri, &[], Body::empty()).target(via).to_owned();
+        assert_eq!(target("http://h/a%2fb?c", Via::Nothing), "/a%2fb?c");
+        assert_eq!(target("http://h:80/a%2fb", Via::HttpProxy), "http://h/a%2fb");
+        assert_eq!(target("http://h:8080/", Via::HttpsProxy), "http://h:8080/");
+        assert_eq!(target("http://h/a", Via::Socks), "/a");
+        assert_eq!(target("https://h/a", Via::HttpProxy), "/a");
+    }
+
+    #[test]
+    fn versions() {
+        use HttpVersion::{V2PriorKnowledge, V2TLS, V10, V11};
+        let chosen = |asked, is_tls, needs_http1| version(asked, is_tls, needs_http1).ok();
+        assert!(matches!(chosen(None, false, false), Some(V11)));
+        assert!(matches!(chosen(None, true, false), Some(V2TLS)));
+        assert!(matches!(chosen(None, true, true), Some(V11)), "an upgrade, or trailers");
+        assert!(matches!(chosen(Some(Version::HTTP_2), false, false), Some(V2PriorKnowledge)));
+        assert!(matches!(chosen(Some(Version::HTTP_10), true, false), Some(V10)));
+        assert!(chosen(Some(Version::HTTP_2), true, true).is_none());
+        assert!(chosen(Some(Version::HTTP_3), true, false).is_none());
+    }
+
+    #[test]
+    fn what_libcurl_cannot_say_is_refused() {
+        let refused = |method: Method, version, body: Body| {
+            let mut request = Request::new(body);
+            *request.method_mut() = method;
+            *request.uri_mut() = "http://h/".parse().unwrap();
+            let mut exchange = Exchange::new(request);
+            exchange.version = version;
+            plan(&mut exchange).err().map(|error| error.kind())
+        };
+        let stream = || Body::stream(futures::stream::empty::<std::io::Result<Bytes>>());
+        assert_eq!(refused(Method::HEAD, None, "a".into()), Some(ErrorKind::InvalidRequest));
+        assert_eq!(refused(Method::POST, Some(Version::HTTP_10), stream()), Some(ErrorKind::InvalidRequest));
+        assert_eq!(refused(Method::POST, Some(Version::HTTP_11), stream()), None);
+    }
+
+    #[test]
+    fn closing_is_seen_in_a_list() {
+        let closes = |value: &'static [u8]| planned("GET", "http://h/", &[("connection", value)], Body::empty()).is_last;
+        assert!(closes(b"close"));
+        assert!(closes(b"keep-alive, Close"));
+        assert!(!closes(b"closed"));
+    }
+}

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use client_core::{Error, ErrorKind, Phase, Result, Sent};
+use client_core::{Bytes, Error, ErrorKind, Phase, Result, Sent};
 use curl::easy::{Handler, InfoType, ReadError, SeekResult, WriteError};
 use curl::multi::Socket;
 
@@ -104,7 +104,7 @@ impl Transfer {
     /// A part of the body as it came.
     fn body(&mut self, data: &[u8]) -> Result<()> {
         let Some(chunked) = &mut self.chunked else {
-            self.call().deliver(data);
+            self.call().deliver(Bytes::copy_from_slice(data));
             return Ok(());
         };
         let (mut rest, mut piece, mut is_over) = (data, Vec::with_capacity(data.len()), false);
@@ -115,7 +115,7 @@ impl Transfer {
                 Part::End => is_over = true,
             }
         }
-        self.call().deliver(&piece);
+        self.call().deliver(piece.into());
         if is_over {
             self.close();
         }

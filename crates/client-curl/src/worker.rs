@@ -62,6 +62,8 @@ struct Worker {
     desk: Rc<Desk>,
     /// Which transfers a socket works for.
     owners: HashMap<Socket, HashSet<usize>>,
+    /// How many transfers may be of HTTP/2.
+    may_be_http2: usize,
     /// When all sessions of HTTP/2 were last looked after.
     looked_after: Instant,
     /// Sockets that have become ready for a request since they were last looked at.
@@ -112,6 +114,7 @@ impl Worker {
             multi,
             desk: Rc::default(),
             owners: HashMap::new(),
+            may_be_http2: 0,
             looked_after: Instant::now(),
             fresh: Vec::new(),
             forgotten,
@@ -155,6 +158,7 @@ impl Worker {
         match added {
             Ok(handle) => {
                 let id = call.id;
+                self.may_be_http2 += usize::from(call.terms.may_be_http2);
                 self.transfers.insert(
                     id,
                     Running {
@@ -173,6 +177,7 @@ impl Worker {
     /// Takes a transfer out. Its connection is closed, unless the transfer is over.
     fn remove(&mut self, id: usize) -> Option<(Easy2<Transfer>, Arc<Call>)> {
         let mut running = self.transfers.remove(&id)?;
+        self.may_be_http2 -= usize::from(running.call.terms.may_be_http2);
         if let Some(deadline) = running.deadline {
             self.deadlines.remove(&(deadline, id));
         }
@@ -213,7 +218,7 @@ impl Worker {
         let deadline = self.deadlines.first().map(|(moment, _)| until(*moment));
         let sleeper = sleeper.map(until);
         let libcurl = self.multi.get_timeout().ok().flatten();
-        let session = self.owners.keys().any(|socket| self.may_be_multiplexed(*socket)).then_some(SESSION);
+        let session = (self.may_be_http2 > 0).then_some(SESSION);
         [deadline, sleeper, libcurl, session].into_iter().flatten().min()
     }
 
