@@ -113,7 +113,11 @@ impl Protocol for H1 {
 
     async fn exchange(&self, lease: Lease<Self>, exchange: &mut Exchange) -> Result<Response<Body>> {
         match lease.conn() {
-            Conn::Exclusive(_) => driver::exchange(Exclusive(lease), exchange, self.socket_timeout).await,
+            Conn::Exclusive(_) => {
+                let (is_reused, mut lease) = (lease.is_reused(), Exclusive(lease));
+                lease.conn().info.reused = is_reused;
+                driver::exchange(lease, exchange, self.socket_timeout).await
+            }
             Conn::Shared(pipe) => {
                 let pipe = pipe.clone();
                 Box::pin(pipeline::exchange(lease, pipe, exchange, self.socket_timeout)).await

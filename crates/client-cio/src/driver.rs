@@ -379,7 +379,6 @@ impl Transfer {
             conn.head = head;
         }
         conn.read = bytes::BytesMut::new();
-        conn.info.reused = true;
         self.lease.finish(match verdict {
             Verdict::Reuse => pool::Verdict::Reuse { keep_alive },
             Verdict::Close(_) => pool::Verdict::Close(pool::CloseReason::NotReusable),

@@ -116,5 +116,12 @@ impl Engine for Cio {
         self.transport.execute(exchange, Versions::Http1).await
     }
 
+    async fn warm_up(&self, mut exchange: Exchange) -> Result<()> {
+        let route = self.transport.route(&exchange, Versions::Http1)?;
+        // As a request without a body would go.
+        let route = if self.pipelining { route.pipelined() } else { route };
+        self.transport.wire().warm_up(&route, &mut exchange).await
+    }
+
     engine_on_transport!();
 }

@@ -249,7 +249,9 @@ impl Turn {
     fn respond(mut self, head: ResponseHead) -> Response<Body> {
         self.phase = Phase::Body;
         self.trace.enter(Phase::Body);
-        let mut response = response(head, self.pipe.info(), &self.trace);
+        let mut info = self.pipe.info().clone();
+        info.reused = self.lease.as_ref().is_some_and(Lease::is_reused);
+        let mut response = response(head, &info, &self.trace);
         // An answer that is here as a whole holds up nobody, whether its body will be read or not.
         *response.body_mut() = match self.whole() {
             Some((body, verdict)) => {

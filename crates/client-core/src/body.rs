@@ -11,7 +11,8 @@ use futures_core::Stream;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::abort::{self, Membership};
+use crate::error::{BoxError, Error, ErrorKind, Result, Sent};
 use crate::trailers;
 
 /// A stream of bytes with optional trailers, compatible with [`http_body::Body`].
@@ -35,6 +36,8 @@ pub struct Body {
     trailers: Option<Box<HeaderMap>>,
     /// A request's: what its producer adds after the content is looked at.
     is_request: bool,
+    /// Of a response that is still under way.
+    membership: Option<Membership>,
 }
 
 enum Content {
@@ -74,6 +77,7 @@ impl Body {
             content: Content::Empty,
             trailers: None,
             is_request: false,
+            membership: None,
         }
     }
 
@@ -108,6 +112,7 @@ impl Body {
             },
             trailers: None,
             is_request: false,
+            membership: None,
         }
     }
 
@@ -120,6 +125,7 @@ impl Body {
             content: Content::Stream(Exclusive::new(body)),
             trailers: None,
             is_request: false,
+            membership: None,
         }
     }
 
@@ -195,6 +201,7 @@ impl Body {
             content,
             trailers: self.trailers.clone(),
             is_request: self.is_request,
+            membership: None,
         })
     }
 
@@ -210,6 +217,7 @@ impl Body {
                     content: known,
                     trailers: None,
                     is_request: false,
+                    membership: None,
                 };
                 Content::Stream(Exclusive::new(Measured::new(Exclusive::new(body), len)))
             }
@@ -220,6 +228,12 @@ impl Body {
     pub(crate) fn is_sent(&mut self) -> Result<()> {
         self.is_request = true;
         self.trailers().map_or(Ok(()), |fields| trailers::check(fields, ErrorKind::InvalidRequest))
+    }
+
+    /// It ends when its client is aborted, unless all of it is here already.
+    pub(crate) fn until_aborted(mut self, membership: Membership) -> Self {
+        self.membership = matches!(self.content, Content::Stream(_)).then_some(membership);
+        self
     }
 
     /// Opens what is made anew each time it is sent.
@@ -257,24 +271,37 @@ impl http_body::Body for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
         self.open()?;
-        let frame = match &mut self.content {
+        let this = &mut *self;
+        if this.membership.as_ref().is_some_and(Membership::is_aborted) {
+            // Dropping what is left frees its connection now, not when the caller drops the response.
+            *this = Self::empty();
+            return Poll::Ready(Some(Err(abort::aborted(Sent::Answered))));
+        }
+        let frame = match &mut this.content {
             Content::Empty | Content::Reopen { .. } => None,
             Content::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
-                self.content = Content::Empty;
+                this.content = Content::Empty;
                 Some(Ok(Frame::data(bytes))).filter(|frame| !frame.as_ref().is_ok_and(is_empty_data))
             }
             Content::Stream(stream) => match stream.get_mut().poll_frame(cx) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    let ended = this.membership.as_mut().map(|membership| membership.poll(cx, Sent::Answered));
+                    let Some(Poll::Ready(error)) = ended else {
+                        return Poll::Pending;
+                    };
+                    *this = Self::empty();
+                    Some(Err(error))
+                }
                 Poll::Ready(frame) => frame,
             },
         };
         let frame = frame.or_else(|| {
             // A stream may panic when it is polled after its end.
-            self.content = Content::Empty;
-            self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))
+            (this.content, this.membership) = (Content::Empty, None);
+            this.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))
         });
-        if self.is_request
+        if this.is_request
             && let Some(Ok(frame)) = &frame
             && let Some(fields) = frame.trailers_ref()
         {
@@ -324,6 +351,7 @@ impl From<Bytes> for Body {
             content,
             trailers: None,
             is_request: false,
+            membership: None,
         }
     }
 }

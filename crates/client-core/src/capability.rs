@@ -90,6 +90,8 @@ capabilities! {
     ConnectionReuse => "connection-reuse", "reuse of connections";
     /// [`HttpClient::pool`](crate::HttpClient::pool) tells what the pool holds.
     PoolStats => "pool-stats", "statistics of the pool";
+    /// [`HttpClient::warm_up`](crate::HttpClient::warm_up) makes connections beforehand.
+    WarmUp => "warm-up", "connecting beforehand";
 }
 
 /// A set of [`Capability`].

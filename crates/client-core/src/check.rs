@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, Version};
 
 use crate::capability::{Capabilities, Capability};
 use crate::error::{Error, Result};
-use crate::exchange::{Exchange, RequestTarget};
+use crate::exchange::{Exchange, RequestTarget, UnixSocket};
 use crate::timeouts::{TimeoutKind, Timeouts};
 
 /// Refuses what is wrong with the exchange itself, then what the engine cannot do.
@@ -109,6 +109,7 @@ fn asked(exchange: &Exchange) -> Capabilities {
     ask(body.has_trailers(), Capability::RequestTrailers);
     ask(body.len().is_none(), Capability::StreamingUpload);
     ask(request.extensions().get() == Some(&RequestTarget::Asterisk), Capability::AsteriskForm);
+    ask(request.extensions().get::<UnixSocket>().is_some(), Capability::UnixSocket);
     match exchange.version {
         Some(Version::HTTP_3) => ask(true, Capability::Http3),
         Some(Version::HTTP_2) if is_secure => ask(true, Capability::Http2),
@@ -228,6 +229,9 @@ mod tests {
             http2.version = Some(Version::HTTP_2);
             cases.push((http2, capability));
         }
+        let mut local = exchange(&[], Body::empty());
+        local.request.extensions_mut().insert(UnixSocket::new("/run/s"));
+        cases.push((local, Capability::UnixSocket));
         let mut slow = exchange(&[], Body::empty());
         slow.timeouts = slow.timeouts.socket(std::time::Duration::from_secs(1));
         cases.push((slow, Capability::SocketTimeout));

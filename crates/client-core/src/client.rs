@@ -129,6 +129,28 @@ impl HttpClient {
         self.0.chain.engine.close();
     }
 
+    /// Closes, and ends every call that is under way, at once: those that wait for their response, and responses that are being read, fail with
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), and their connections are closed. Streams that were handed out by an upgrade are the caller's.
+    /// Works the same on every engine. Idempotent; concerns every client that shares the engine.
+    pub fn abort(&self) {
+        self.0.chain.engine.abort();
+    }
+
+    /// Makes a connection to the URL's origin beforehand, and keeps it for the calls to come, so that the first one need not wait for name, TCP and
+    /// TLS. Nothing is sent. With an idle connection there already, nothing is done; two at the same time make two.
+    ///
+    /// ```no_run
+    /// # async fn run(http: client_core::HttpClient) -> client_core::Result<()> {
+    /// http.warm_up("https://example.org/").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`RequestBuilder::warm_up`].
+    pub async fn warm_up(&self, url: impl IntoUrl) -> Result<()> {
+        self.get(url).warm_up().await
+    }
+
     /// What the engine's pool holds; `None` where it cannot tell
     /// ([`Capability::PoolStats`](crate::Capability::PoolStats)).
     pub fn pool(&self) -> Option<PoolStats> {
@@ -151,6 +173,20 @@ impl HttpClient {
         exchange.limits = self.0.limits;
         exchange.trace = Trace::new(self.0.observers.clone());
         exchange
+    }
+
+    /// The way of a call up to its connection.
+    pub(crate) async fn run_warm_up(&self, mut exchange: Exchange) -> Result<()> {
+        let Inner { chain, .. } = &*self.0;
+        let uri = exchange.request.uri().clone();
+        let outcome = async {
+            for plugin in &chain.plugins {
+                plugin.prepare(&mut exchange)?;
+            }
+            check::check(&mut exchange, chain.engine.capabilities())?;
+            chain.engine.warm_up(exchange).await
+        };
+        outcome.await.map_err(|error| error.or_engine(chain.engine.name()).or_uri(&uri))
     }
 
     /// One call, from the door to the response's head: the whole of it, in order.

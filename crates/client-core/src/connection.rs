@@ -1,5 +1,6 @@
 //! What is known about connections: of one response, and of the whole pool.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub struct ConnectionInfo {
     pub remote_addr: Option<SocketAddr>,
     /// Our own address.
     pub local_addr: Option<SocketAddr>,
-    /// Whether the connection had carried an exchange before.
+    /// Whether the connection came from the pool: it had carried an exchange before, or was made beforehand.
     pub reused: bool,
     /// What the TLS handshake with the server agreed upon; `None` without TLS, and where the engine does not know it.
     pub tls: Option<Arc<TlsInfo>>,
@@ -70,6 +71,10 @@ pub struct PoolStats {
     pub reused: u64,
     /// Connections closed since the engine began.
     pub closed: u64,
+    /// The same, by the reason for it; reasons that never occurred are left out.
+    pub closed_by: BTreeMap<CloseReason, u64>,
+    /// Attempts to connect that failed since the engine began.
+    pub dials_failed: u64,
     /// The same, by route.
     pub routes: Vec<RouteStats>,
 }
@@ -101,4 +106,55 @@ impl RouteStats {
             waiting: 0,
         }
     }
+}
+
+/// Why a connection left the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// It lay idle for as long as the engine keeps any.
+    IdleTimeout,
+    /// The time its server promised in `Keep-Alive: timeout` is over, less the margin.
+    KeepAlive,
+    /// It reached the age that the engine allows.
+    Lifetime,
+    /// It was idle, and its place in the total was needed for another route.
+    Evicted,
+    /// Its route has more of them than the engine keeps.
+    IdleLimit,
+    /// All connections were given up, because the network changed, say.
+    Cleared,
+    /// The client was closed or dropped.
+    PoolClosed,
+    /// Its exchange was the last by agreement (`Connection: close`, HTTP/1.0, a body that ends with the connection).
+    NotReusable,
+    /// Its peer announced the end (HTTP/2 and HTTP/3 GOAWAY).
+    GoAway,
+    /// Its peer closed it.
+    PeerClosed,
+    /// Its exchange was given up half-way.
+    Cancelled,
+    /// It failed, or its peer broke the protocol.
+    Failed,
+    /// It speaks another protocol now (an upgrade, CONNECT).
+    Switched,
+}
+
+impl CloseReason {
+    /// Every reason, in the order of its discriminant.
+    pub const ALL: [Self; 13] = [
+        Self::IdleTimeout,
+        Self::KeepAlive,
+        Self::Lifetime,
+        Self::Evicted,
+        Self::IdleLimit,
+        Self::Cleared,
+        Self::PoolClosed,
+        Self::NotReusable,
+        Self::GoAway,
+        Self::PeerClosed,
+        Self::Cancelled,
+        Self::Failed,
+        Self::Switched,
+    ];
 }

@@ -1,15 +1,17 @@
 //! What an engine is, and the one place where its type is erased.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use http::Response;
 
+use crate::abort::{Membership, UnderWay};
 use crate::body::Body;
-use crate::capability::Capabilities;
+use crate::capability::{Capabilities, Capability};
 use crate::check;
 use crate::connection::PoolStats;
 use crate::error::{Error, ErrorKind, Result, Sent};
@@ -83,6 +85,16 @@ pub trait Engine: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Makes a connection that this exchange would use, and keeps it for those to come; sends nothing of the exchange. Where there is an idle one
+    /// already, there is nothing to do. Asked only of an engine that declares [`Capability::WarmUp`].
+    ///
+    /// # Errors
+    /// Those of connecting.
+    fn warm_up(&self, exchange: Exchange) -> impl Future<Output = Result<()>> + Send {
+        drop(exchange);
+        std::future::ready(Err(Error::unsupported(Capability::WarmUp)))
+    }
+
     /// Closes gracefully: idle connections now, others after their exchange. Idempotent; returns at once.
     fn close(&self) {}
 
@@ -98,6 +110,7 @@ pub struct AnyEngine(Arc<Erased>);
 
 struct Erased {
     closed: AtomicBool,
+    under_way: Arc<UnderWay>,
     engine: Box<dyn ObjectSafe>,
 }
 
@@ -106,7 +119,8 @@ trait ObjectSafe: Send + Sync {
     fn name(&self) -> &'static str;
     fn capabilities(&self) -> Capabilities;
     fn timer(&self) -> &dyn Timer;
-    fn execute(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response<Body>>>;
+    fn execute(&self, exchange: Exchange, membership: Membership) -> BoxFuture<'_, Result<Response<Body>>>;
+    fn warm_up(&self, exchange: Exchange) -> BoxFuture<'_, Result<()>>;
     fn check(&self) -> Result<()>;
     fn close(&self);
     fn pool(&self) -> Option<PoolStats>;
@@ -122,12 +136,22 @@ impl<E: Engine> ObjectSafe for E {
     fn timer(&self) -> &dyn Timer {
         Engine::timer(self)
     }
-    fn execute(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response<Body>>> {
-        let uri = exchange.request.uri().clone();
+    fn execute(&self, exchange: Exchange, mut membership: Membership) -> BoxFuture<'_, Result<Response<Body>>> {
+        let (uri, trace) = (exchange.request.uri().clone(), exchange.trace.clone());
         Box::pin(async move {
-            let answer = Engine::execute(self, exchange).await;
-            answer.map_err(|error| error.or_engine(Engine::name(self)).or_uri(&uri))
+            let mut answer = pin!(Engine::execute(self, exchange));
+            let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Pending => membership.poll(cx, trace.sent().unwrap_or(Sent::Maybe)).map(Err),
+                ready => ready,
+            });
+            match answer.await {
+                Ok(response) => Ok(response.map(|body| body.until_aborted(membership))),
+                Err(error) => Err(error.or_engine(Engine::name(self)).or_uri(&uri)),
+            }
         })
+    }
+    fn warm_up(&self, exchange: Exchange) -> BoxFuture<'_, Result<()>> {
+        Box::pin(Engine::warm_up(self, exchange))
     }
     fn check(&self) -> Result<()> {
         Engine::check(self)
@@ -145,6 +169,7 @@ impl AnyEngine {
     pub fn new(engine: impl Engine) -> Self {
         Self(Arc::new(Erased {
             closed: AtomicBool::new(false),
+            under_way: Arc::default(),
             engine: Box::new(engine),
         }))
     }
@@ -152,18 +177,46 @@ impl AnyEngine {
     /// Performs one exchange. Every error it returns names the engine and the URI.
     ///
     /// # Errors
-    /// Those of the engine; [`ErrorKind::Closed`] after [`close`](Engine::close); [`ErrorKind::Unsupported`] for what the engine lacks.
+    /// Those of the engine; [`ErrorKind::Closed`] after [`close`](Engine::close) or [`abort`](Self::abort);
+    /// [`ErrorKind::Unsupported`] for what the engine lacks.
     pub fn execute(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response<Body>>> {
-        let refusal = match self.0.closed.load(Ordering::Acquire) {
-            true => Err(Error::new(ErrorKind::Closed, "the client is closed").with_sent(Sent::Nothing)),
-            false => check::supported(&exchange, self.capabilities()),
-        };
-        match refusal {
-            Ok(()) => self.0.engine.execute(exchange),
+        match self.admits(&exchange, Capabilities::NONE) {
+            Ok(()) => self.0.engine.execute(exchange, self.0.under_way.enter()),
             Err(error) => {
                 let error = error.or_engine(self.name()).or_uri(exchange.request.uri());
                 Box::pin(std::future::ready(Err(error)))
             }
+        }
+    }
+
+    /// See [`Engine::warm_up`].
+    ///
+    /// # Errors
+    /// Those of the engine; as for [`execute`](Self::execute), nothing is connected to after [`close`](Engine::close), nor for what the engine
+    /// lacks.
+    pub async fn warm_up(&self, exchange: Exchange) -> Result<()> {
+        let uri = exchange.request.uri().clone();
+        let answer = async {
+            self.admits(&exchange, Capability::WarmUp.into())?;
+            let mut membership = self.0.under_way.enter();
+            let mut work = pin!(self.0.engine.warm_up(exchange));
+            poll_fn(|cx| match work.as_mut().poll(cx) {
+                Poll::Pending => membership.poll(cx, Sent::Nothing).map(Err),
+                ready => ready,
+            })
+            .await
+        };
+        answer.await.map_err(|error: Error| error.or_engine(self.name()).or_uri(&uri))
+    }
+
+    /// Refuses what must not reach the engine.
+    fn admits(&self, exchange: &Exchange, needed: Capabilities) -> Result<()> {
+        if self.0.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the client is closed").with_sent(Sent::Nothing));
+        }
+        match needed.missing_in(self.capabilities()) {
+            Some(capability) => Err(Error::unsupported(capability)),
+            None => check::supported(exchange, self.capabilities()),
         }
     }
 
@@ -195,6 +248,14 @@ impl AnyEngine {
         if !self.0.closed.swap(true, Ordering::AcqRel) {
             self.0.engine.close();
         }
+    }
+
+    /// [`close`](Self::close)s, and ends every exchange that is under way by dropping it, responses that are being read included: they fail with
+    /// [`ErrorKind::Closed`]. The same on every engine, as cancellation is drop. Streams that were handed out by an upgrade are the caller's.
+    /// Idempotent; returns at once.
+    pub fn abort(&self) {
+        self.close();
+        self.0.under_way.abort();
     }
 
     /// See [`Engine::pool`].

@@ -1,6 +1,8 @@
 //! One request and one response, as an engine sees it: the request, and the settings that engines read.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use http::uri::Authority;
 use http::{Request, Version};
@@ -31,6 +33,26 @@ pub struct Exchange {
     pub version: Option<Version>,
     /// The line to the observers.
     pub trace: Trace,
+    /// A redirect has led this call away from the origin that its user named, be it back to it. Whatever a setting among the request's extensions says
+    /// about that origin alone (a client certificate, a name to expect, leave to be lax) must not be used any more.
+    pub left_origin: bool,
+}
+
+/// The Unix domain socket to connect to in place of the URI's host and port, in the request's extensions; asks for
+/// [`Capability::UnixSocket`](crate::Capability::UnixSocket).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket(Arc<Path>);
+
+impl UnixSocket {
+    /// The socket at `path`.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self(path.as_ref().into())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 /// A request target other than the URI's path and query, in the request's extensions (RFC 9112 §3.2).
@@ -52,6 +74,7 @@ impl Exchange {
             limits: Limits::default(),
             version: None,
             trace: Trace::default(),
+            left_origin: false,
         }
     }
 
@@ -71,6 +94,7 @@ impl Exchange {
             limits: self.limits,
             version: self.version,
             trace: self.trace.clone(),
+            left_origin: self.left_origin,
         }
     }
 
@@ -96,6 +120,7 @@ impl fmt::Debug for Exchange {
             .field("limits", &self.limits)
             .field("version", &self.version)
             .field("trace", &self.trace)
+            .field("left_origin", &self.left_origin)
             .finish()
     }
 }

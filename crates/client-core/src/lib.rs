@@ -15,6 +15,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod abort;
 mod body;
 mod capability;
 mod check;
@@ -45,10 +46,10 @@ mod url;
 pub use self::body::Body;
 pub use self::capability::{Capabilities, Capability};
 pub use self::client::{HttpClient, HttpClientBuilder};
-pub use self::connection::{ConnectionInfo, PoolStats, RouteStats, TlsInfo};
+pub use self::connection::{CloseReason, ConnectionInfo, PoolStats, RouteStats, TlsInfo};
 pub use self::engine::{AnyEngine, BoxFuture, Engine};
 pub use self::error::{BoxError, Elapsed, Error, ErrorKind, Result, Sent};
-pub use self::exchange::{Exchange, RequestTarget};
+pub use self::exchange::{Exchange, RequestTarget, UnixSocket};
 pub use self::http_timeout::HttpTimeout;
 pub use self::limits::Limits;
 pub use self::observer::{Event, Observer, Phase, Trace};

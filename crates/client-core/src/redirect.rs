@@ -270,7 +270,9 @@ fn follow(mut head: Exchange, body: Option<Body>, hop: &Hop) -> Option<Exchange>
     }
     if !url::same_origin(&hop.from, &hop.to) {
         drop_credentials(request.headers_mut());
+        head.left_origin = true;
     }
+    let request = &mut head.request;
     request.extensions_mut().remove::<RequestTarget>();
     *request.uri_mut() = hop.to.clone();
     Some(head)
@@ -379,6 +381,17 @@ mod tests {
     }
 
     /// Scheme × host × port: credentials stay within the origin, whatever else is equal.
+    #[test]
+    fn an_origin_that_was_left_stays_left() {
+        let first = exchange("GET", "https://a.example/", &[], Body::empty());
+        let same = step(&first, 302, "https://a.example/x").unwrap();
+        assert!(!same.left_origin);
+        let other = step(&same, 302, "https://b.example/").unwrap();
+        assert!(other.left_origin);
+        let back = step(&other, 302, "https://a.example/").unwrap();
+        assert!(back.left_origin && back.try_clone().unwrap().left_origin);
+    }
+
     #[test]
     fn credentials_never_cross_an_origin() {
         let secrets = [

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use ::url::form_urlencoded;
@@ -14,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use crate::body::Body;
 use crate::client::HttpClient;
 use crate::error::{Error, Result};
-use crate::exchange::{Exchange, RequestTarget};
+use crate::exchange::{Exchange, RequestTarget, UnixSocket};
 use crate::headers::{self, append, header};
 use crate::limits::Limits;
 use crate::observer::Observer;
@@ -205,6 +206,12 @@ impl RequestBuilder {
         self.extension(target)
     }
 
+    /// Connects to a Unix domain socket, in place of the URL's host and port: these then only name the server, in `Host` and in TLS. Redirects of the
+    /// call go to the same socket. Asks for [`Capability::UnixSocket`](crate::Capability::UnixSocket).
+    pub fn unix_socket(self, path: impl AsRef<Path>) -> Self {
+        self.extension(UnixSocket::new(path))
+    }
+
     /// A setting of one plugin or one engine.
     pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.exchange.request.extensions_mut().insert(value);
@@ -227,6 +234,18 @@ impl RequestBuilder {
         match self.mistake {
             Some(mistake) => Err(mistake),
             None => self.client.run(self.exchange).await,
+        }
+    }
+
+    /// Makes a connection that this request would use, by its own settings and the client's, and keeps it for the calls to come; sends nothing.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), up to a connection; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) from an engine without
+    /// [`Capability::WarmUp`](crate::Capability::WarmUp).
+    pub async fn warm_up(self) -> Result<()> {
+        match self.mistake {
+            Some(mistake) => Err(mistake),
+            None => self.client.run_warm_up(self.exchange).await,
         }
     }
 

@@ -177,6 +177,17 @@ impl TlsConfig {
         self
     }
 
+    /// The same for another origin than the one it was given for: without client certificate, and with nothing invalid accepted. What it demands
+    /// (roots, pins, version) stays.
+    pub fn for_another_origin(self) -> Self {
+        Self {
+            identity: None,
+            danger_accept_invalid_certs: false,
+            danger_accept_invalid_hostnames: false,
+            ..self
+        }
+    }
+
     /// See [`roots`](Self::roots).
     pub fn get_roots(&self) -> &RootCerts {
         &self.roots

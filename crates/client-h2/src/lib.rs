@@ -92,5 +92,9 @@ impl Engine for H2 {
         self.transport.execute(exchange, Versions::Http2).await
     }
 
+    async fn warm_up(&self, exchange: Exchange) -> Result<()> {
+        self.transport.warm_up(exchange, Versions::Http2).await
+    }
+
     engine_on_transport!();
 }

@@ -130,5 +130,10 @@ impl Engine for Hyper {
         }
     }
 
+    async fn warm_up(&self, exchange: Exchange) -> Result<()> {
+        let versions = self.versions.of(&exchange);
+        self.transport.warm_up(exchange, versions).await
+    }
+
     engine_on_transport!();
 }

@@ -18,6 +18,12 @@ impl From<TlsConfig> for TlsSettings {
     }
 }
 
+impl TlsSettings {
+    pub(crate) fn for_another_origin(self) -> Self {
+        Self(self.0.for_another_origin())
+    }
+}
+
 /// Makes TLS streams.
 #[derive(Debug, Default)]
 pub(crate) struct TlsConnector {}

@@ -295,6 +295,15 @@ impl RouteOptions {
         }
     }
 
+    /// What is left of these settings for another origin than the one they were given for: how to get there (proxies, socket, connector, addresses), and
+    /// what is demanded of any server (roots, pins, versions). A client certificate, a [`server_name`](Self::server_name) and leave to accept what is
+    /// invalid were for that origin alone.
+    pub fn for_another_origin(mut self) -> Self {
+        self.server_name = None;
+        self.tls = self.tls.map(TlsSettings::for_another_origin);
+        self
+    }
+
     /// Whether they make sense, without opening anything.
     ///
     /// # Errors

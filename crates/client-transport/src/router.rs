@@ -1,7 +1,7 @@
 //! Which route an exchange takes: its origin, the settings of the request over those of the engine, and the proxy that a rule chooses.
 
-use client_core::Result;
-use http::{Extensions, Uri};
+use client_core::{Exchange, Result, UnixSocket};
+use http::Uri;
 
 use crate::proxy::{Proxies, Proxy, Rule};
 use crate::route::{Origin, Route, RouteOptions, SharedOptions, Versions};
@@ -39,20 +39,19 @@ impl Router {
         self
     }
 
-    /// The way to the URI's origin. A [`RouteOptions`] among the request's extensions goes before the engine's settings, field by field; a proxy
-    /// set in either goes before the rule.
+    /// The way to the origin of an exchange. A [`RouteOptions`] among the request's extensions goes before the engine's settings, field by field; a
+    /// proxy set in either goes before the rule. Once a redirect has left the user's origin, what was said of that origin alone counts no more:
+    /// [`RouteOptions::for_another_origin`].
     ///
     /// # Errors
     /// [`InvalidRequest`](client_core::ErrorKind::InvalidRequest) for a URI or a setting of the request that makes no sense;
     /// [`Engine`](client_core::ErrorKind::Engine) outside of a runtime.
-    pub fn route(&self, uri: &Uri, extensions: &Extensions, versions: Versions) -> Result<Route> {
+    pub fn route(&self, exchange: &Exchange, versions: Versions) -> Result<Route> {
+        let uri = exchange.request.uri();
         let route = Route::new(Origin::of(uri)?, versions).on_runtime(self.dispatcher.id()?);
-        let options = match extensions.get::<RouteOptions>() {
+        let options = match of_request(exchange)? {
             None => self.by_rule(self.defaults.clone(), uri, route.origin())?,
-            Some(options) => {
-                options.check()?;
-                self.by_rule(options.clone().or(self.defaults.get()).into(), uri, route.origin())?
-            }
+            Some(options) => self.by_rule(options.or(self.defaults.get()).into(), uri, route.origin())?,
         };
         Ok(route.with_options(options))
     }
@@ -92,17 +91,38 @@ impl Router {
     }
 }
 
+/// What the request itself says, if it says anything.
+fn of_request(exchange: &Exchange) -> Result<Option<RouteOptions>> {
+    let extensions = exchange.request.extensions();
+    let (options, socket) = (extensions.get::<RouteOptions>(), extensions.get::<UnixSocket>());
+    if options.is_none() && socket.is_none() {
+        return Ok(None);
+    }
+    let mut options = options.cloned().unwrap_or_default();
+    if let Some(socket) = socket {
+        options = options.unix_socket(socket.path());
+    }
+    options.check()?;
+    Ok(Some(if exchange.left_origin { options.for_another_origin() } else { options }))
+}
+
 #[cfg(test)]
 mod tests {
-    use client_core::ErrorKind;
+    use client_core::{Body, ErrorKind, Identity, TlsConfig};
+    use http::Request;
 
     use super::*;
     use crate::proxy::Environment;
 
     async fn route(router: &Router, url: &str, options: Option<RouteOptions>) -> Result<Route> {
-        let mut extensions = Extensions::new();
-        options.map(|options| extensions.insert(options));
-        router.route(&url.parse().unwrap(), &extensions, Versions::Http1)
+        router.route(&exchange(url, options), Versions::Http1)
+    }
+
+    fn exchange(url: &str, options: Option<RouteOptions>) -> Exchange {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = url.parse().unwrap();
+        options.map(|options| request.extensions_mut().insert(options));
+        Exchange::new(request)
     }
 
     fn via(route: &Route) -> Vec<String> {
@@ -159,11 +179,41 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     }
 
+    #[tokio::test]
+    async fn a_socket_of_the_request() {
+        let router = Router::new(RouteOptions::new().unix_socket("/engine"), Dispatcher::default());
+        let mut exchange = exchange("http://h/", None);
+        exchange.request.extensions_mut().insert(UnixSocket::new("/request"));
+        let route = router.route(&exchange, Versions::Any).unwrap();
+        assert_eq!(*route.options(), RouteOptions::new().unix_socket("/request"));
+    }
+
+    /// What belongs to the user's origin does not follow a redirect to another one; how to get there does.
+    #[tokio::test]
+    async fn elsewhere_nothing_is_said_of_the_first_origin() {
+        let tls = || TlsConfig::new().min_version(client_core::TlsVersion::Tls13);
+        let ours = tls().identity(Identity::from_pem("chain", "key")).danger_accept_invalid_certs(true);
+        let way = || RouteOptions::new().proxy(proxy("http://u:p@p:1")).local_address([127, 0, 0, 1]);
+        let engine = RouteOptions::new().server_name("of-engine").tls(TlsConfig::new().danger_accept_invalid_certs(true));
+        let router = Router::new(engine.clone(), Dispatcher::default());
+        let mut exchange = exchange("https://other.example/", None);
+        exchange.request.extensions_mut().insert(way().server_name("first").tls(ours));
+        exchange.left_origin = true;
+        #[cfg(feature = "tls")]
+        {
+            // The key is nonsense, and refused as such where it would be used.
+            assert!(router.route(&exchange, Versions::Any).is_err());
+        }
+        let options = exchange.request.extensions().get::<RouteOptions>().unwrap().clone();
+        assert_eq!(options.for_another_origin(), way().tls(tls()));
+        exchange.request.extensions_mut().insert(way().server_name("first"));
+        let route = router.route(&exchange, Versions::Any).unwrap();
+        assert_eq!(*route.options(), way().or(&engine));
+    }
+
     #[test]
     fn outside_of_a_runtime() {
-        let error = Router::default()
-            .route(&"http://h/".parse().unwrap(), &Extensions::new(), Versions::Any)
-            .unwrap_err();
+        let error = Router::default().route(&exchange("http://h/", None), Versions::Any).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Engine);
     }
 }

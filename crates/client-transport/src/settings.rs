@@ -8,7 +8,7 @@ use crate::pool::PoolLimits;
 use crate::proxy::Proxies;
 use crate::route::RouteOptions;
 use crate::runtime::Dispatcher;
-use crate::wire::WireConfig;
+use crate::wire::{PoolTrace, WireConfig};
 
 /// The settings that engines share. Each engine's builder has defaults of its own, and its own words where it is known by others.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub connection_request_timeout: Option<Duration>,
     /// The runtime that exchanges work on.
     pub dispatcher: Dispatcher,
+    /// Who is told what happens to connections.
+    pub pool_trace: PoolTrace,
     /// How connections are made, where the request does not say it.
     pub route: RouteOptions,
     /// The rule by which URLs go through proxies.
@@ -50,6 +52,7 @@ impl Default for Settings {
             connect_attempts: wire.connect_attempts,
             connection_request_timeout: None,
             dispatcher: Dispatcher::default(),
+            pool_trace: PoolTrace::default(),
             route: RouteOptions::new(),
             proxies: Proxies::none(),
             dialer: Dialer::new(),
@@ -89,6 +92,7 @@ impl Settings {
             connect_attempts: self.connect_attempts,
             connection_request_timeout: self.connection_request_timeout,
             dispatcher: self.dispatcher.clone(),
+            pool_trace: self.pool_trace.clone(),
         }
     }
 }
@@ -156,6 +160,12 @@ macro_rules! builder_settings {
             )]
             pub fn connection_request_timeout(mut self, limit: impl Into<Option<::std::time::Duration>>) -> Self {
                 self.$settings.connection_request_timeout = limit.into();
+                self
+            }
+
+            /// Sees what happens to connections, also between calls: opened, used again, closed and why. Default: nobody does.
+            pub fn pool_observer(mut self, observer: impl $crate::wire::PoolObserver) -> Self {
+                self.$settings.pool_trace = $crate::wire::PoolTrace::new(observer);
                 self
             }
 

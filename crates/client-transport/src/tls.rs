@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use client_core::{Error, ErrorKind, Phase, Result, Sent, TlsConfig};
 use client_tls::{info, server_name};
-use rustls::ClientConfig;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
 
 use crate::dial::Link;
 use crate::route::Alpn;
@@ -33,6 +35,8 @@ pub struct TlsSettings(Source);
 enum Source {
     Ours(Arc<TlsConfig>),
     Raw(Raw),
+    /// The same without a client certificate.
+    Anonymous(Raw),
 }
 
 /// A configuration of rustls. Two are equal if they are the same object, as what is in them cannot be compared.
@@ -66,11 +70,42 @@ impl From<Arc<ClientConfig>> for TlsSettings {
     }
 }
 
+impl TlsSettings {
+    /// See [`TlsConfig::for_another_origin`]. What a configuration of rustls accepts cannot be told; but whom it says we are, it no longer says.
+    pub(crate) fn for_another_origin(self) -> Self {
+        Self(match self.0 {
+            Source::Ours(config) => Source::Ours(Arc::new(TlsConfig::clone(&config).for_another_origin())),
+            Source::Raw(raw) | Source::Anonymous(raw) => Source::Anonymous(raw),
+        })
+    }
+}
+
+/// Without a client certificate, and without the sessions that were begun with one.
+fn anonymous(raw: &ClientConfig) -> ClientConfig {
+    let mut config = raw.clone();
+    config.client_auth_cert_resolver = Arc::new(Nobody);
+    config.resumption = Resumption::default();
+    config
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+impl ResolvesClientCert for Nobody {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
 impl fmt::Debug for TlsSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Source::Ours(config) => config.fmt(f),
-            Source::Raw(_) => f.write_str("rustls::ClientConfig(..)"),
+            Source::Raw(_) | Source::Anonymous(_) => f.write_str("rustls::ClientConfig(..)"),
         }
     }
 }
@@ -79,7 +114,7 @@ impl fmt::Debug for TlsSettings {
 pub(crate) fn check(settings: &TlsSettings) -> Result<()> {
     match &settings.0 {
         Source::Ours(config) => client_tls::check(config),
-        Source::Raw(_) => Ok(()),
+        Source::Raw(_) | Source::Anonymous(_) => Ok(()),
     }
 }
 
@@ -133,6 +168,7 @@ impl TlsConnector {
         let mut config = match settings.map(|settings| &settings.0) {
             Some(Source::Ours(ours)) => client_tls::client_config(ours)?,
             Some(Source::Raw(Raw(raw))) => (**raw).clone(),
+            Some(Source::Anonymous(Raw(raw))) => anonymous(raw),
             None => client_tls::client_config(&TlsConfig::new())?,
         };
         config.alpn_protocols = alpn.iter().map(|one| one.id().to_vec()).collect();

@@ -30,7 +30,15 @@ pub const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::RemoteAddr)
     .with(Capability::ConnectionReuse)
     .with(Capability::PoolStats)
+    .with(Capability::WarmUp)
+    .union(WITH_UNIX)
     .union(WITH_TLS);
+
+const WITH_UNIX: Capabilities = if cfg!(unix) {
+    Capabilities::NONE.with(Capability::UnixSocket)
+} else {
+    Capabilities::NONE
+};
 
 const WITH_TLS: Capabilities = if cfg!(feature = "tls") {
     Capabilities::NONE
@@ -68,7 +76,7 @@ impl<P: Protocol> Transport<P> {
     /// What is wrong with the configuration; and as [`Router::route`].
     pub fn route(&self, exchange: &Exchange, versions: Versions) -> Result<Route> {
         self.mistake()?;
-        self.router.route(exchange.request.uri(), exchange.request.extensions(), versions)
+        self.router.route(exchange, versions)
     }
 
     /// Performs an exchange on its way; see [`Wire::execute`].
@@ -81,6 +89,15 @@ impl<P: Protocol> Transport<P> {
             let route = self.route(&exchange, versions)?;
             self.wire.execute(&route, &mut exchange).await
         }
+    }
+
+    /// Makes a connection that an exchange would use; see [`Wire::warm_up`].
+    ///
+    /// # Errors
+    /// As [`route`](Self::route); those of dialing and of waiting.
+    pub async fn warm_up(&self, mut exchange: Exchange, versions: Versions) -> Result<()> {
+        let route = self.route(&exchange, versions)?;
+        self.wire.warm_up(&route, &mut exchange).await
     }
 
     /// The wire.

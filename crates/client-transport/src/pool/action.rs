@@ -4,6 +4,8 @@
 
 use super::lease::{Conn, ConnId, WaiterId};
 
+pub use client_core::CloseReason;
+
 /// Something to be done outside the lock.
 #[derive(Debug)]
 pub enum Action<E, S> {
@@ -57,55 +59,4 @@ impl<E, S> IntoIterator for Actions<E, S> {
     fn into_iter(self) -> Self::IntoIter {
         self.first.into_iter().chain(self.rest)
     }
-}
-
-/// Why a connection left the pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// Pool: it lay idle for [`idle_timeout`](super::PoolLimits::idle_timeout).
-    IdleTimeout,
-    /// Pool: the time its server promised in `Keep-Alive: timeout` is over, less the margin.
-    KeepAlive,
-    /// Pool: it reached [`max_lifetime`](super::PoolLimits::max_lifetime).
-    Lifetime,
-    /// Pool: idle, and its place in the total was needed for another route.
-    Evicted,
-    /// Pool: its route has more than [`max_idle_per_route`](super::PoolLimits::max_idle_per_route).
-    IdleLimit,
-    /// Pool: all connections were given up, by [`clear`](super::Pool::clear).
-    Cleared,
-    /// Pool: it was closed.
-    PoolClosed,
-    /// Caller: the exchange was the last by agreement (`Connection: close`, HTTP/1.0, a body that ends with the connection).
-    NotReusable,
-    /// Caller: the peer announced the end (HTTP/2 and HTTP/3 GOAWAY).
-    GoAway,
-    /// Caller: the peer closed it.
-    PeerClosed,
-    /// Caller: the exchange was given up half-way.
-    Cancelled,
-    /// Caller: I/O or protocol error.
-    Failed,
-    /// Caller: it speaks another protocol now (an upgrade, CONNECT).
-    Switched,
-}
-
-impl CloseReason {
-    /// Every reason, in the order of its discriminant.
-    pub const ALL: [Self; 13] = [
-        Self::IdleTimeout,
-        Self::KeepAlive,
-        Self::Lifetime,
-        Self::Evicted,
-        Self::IdleLimit,
-        Self::Cleared,
-        Self::PoolClosed,
-        Self::NotReusable,
-        Self::GoAway,
-        Self::PeerClosed,
-        Self::Cancelled,
-        Self::Failed,
-        Self::Switched,
-    ];
 }

@@ -8,6 +8,7 @@
 //!                     └─ Wait ─► woken ─► acquire     └─► a reused connection was dead, or refused: once more, if that is safe
 //! ```
 
+mod events;
 mod line;
 mod reaper;
 mod shared;
@@ -28,6 +29,7 @@ use crate::pool::{self, Checkout, Conn, PoolLimits, Sharing};
 use crate::route::Route;
 use crate::runtime::Dispatcher;
 
+pub use events::{PoolEvent, PoolObserver, PoolTrace};
 pub use line::Line;
 pub use shared::Lease;
 use shared::{Dialing, Shared, Waiting};
@@ -79,6 +81,8 @@ pub struct WireConfig {
     pub connection_request_timeout: Option<Duration>,
     /// The runtime that exchanges work on. Default: the caller's.
     pub dispatcher: Dispatcher,
+    /// Who is told what happens to connections. Default: nobody.
+    pub pool_trace: PoolTrace,
 }
 
 impl Default for WireConfig {
@@ -89,6 +93,7 @@ impl Default for WireConfig {
             connect_attempts: 1,
             connection_request_timeout: None,
             dispatcher: Dispatcher::default(),
+            pool_trace: PoolTrace::default(),
         }
     }
 }
@@ -125,6 +130,16 @@ impl<P: Protocol> Wire<P> {
     /// Those of dialing, of waiting, and of the protocol.
     pub async fn execute(&self, route: &Route, exchange: &mut Exchange) -> Result<Response<Body>> {
         self.0.config.dispatcher.run(pin!(self.0.execute(route, exchange))).await
+    }
+
+    /// Makes a connection along `route` that this exchange would use, and keeps it; where there is one idle, nothing is done.
+    ///
+    /// # Errors
+    /// Those of dialing and of waiting.
+    pub async fn warm_up(&self, route: &Route, exchange: &mut Exchange) -> Result<()> {
+        let lease = self.0.config.dispatcher.run(pin!(self.0.acquire(route, exchange))).await?;
+        lease.finish(pool::Verdict::Reuse { keep_alive: None });
+        Ok(())
     }
 
     /// What the pool holds.
@@ -172,8 +187,11 @@ impl<P: Protocol> Shared<P> {
         let must_be_sure = !is_idempotent(request.method()) || request.body().try_clone().is_none();
         let lease = loop {
             let checkout = match self.with_pool(|pool, now| pool.checkout(route, sharing, now)) {
-                // Waiting and dialing are rare and large: on the heap, they do not weigh upon each exchange's future.
-                Checkout::Wait(ticket) => Box::pin(self.wait(Waiting::new(self, ticket), exchange)).await?,
+                Checkout::Wait(ticket) => {
+                    self.config.pool_trace.emit(&PoolEvent::Waiting { origin: route.origin() });
+                    // Waiting and dialing are rare and large: on the heap, they do not weigh upon each exchange's future.
+                    Box::pin(self.wait(Waiting::new(self, ticket), exchange)).await?
+                }
                 answer => answer,
             };
             match checkout {
@@ -190,9 +208,14 @@ impl<P: Protocol> Shared<P> {
                 }
             }
         };
+        let info = self.protocol.info(lease.conn());
+        if lease.is_reused() {
+            let origin = route.origin();
+            self.config.pool_trace.emit(&PoolEvent::Reused { origin, info });
+        }
         exchange.trace.emit(&Event::Connected {
             reused: lease.is_reused(),
-            remote_addr: self.protocol.info(lease.conn()).remote_addr,
+            remote_addr: info.remote_addr,
         });
         Ok(lease)
     }
@@ -229,10 +252,12 @@ impl<P: Protocol> Shared<P> {
                 }
             };
             match outcome {
-                Ok(connection) => return Ok(dialing.done(connection, &line)),
+                Ok(connection) => return Ok(dialing.done(connection, route, &line)),
                 Err(error) if error.is_timeout() && attempt < self.config.connect_attempts => attempt += 1,
                 Err(error) => {
                     dialing.failed();
+                    let origin = route.origin();
+                    self.config.pool_trace.emit(&PoolEvent::DialFailed { origin, error: &error });
                     return Err(error);
                 }
             }

@@ -64,7 +64,7 @@ impl<P: Protocol> Shared<P> {
         let now = now();
         let mut state = self.lock();
         let (answer, actions) = ask(&mut state.pool, now);
-        perform(state, actions);
+        self.perform(state, actions);
         answer
     }
 
@@ -92,6 +92,12 @@ impl<P: Protocol> Shared<P> {
         stats.opened = pool.opened;
         stats.reused = pool.reused;
         stats.closed = pool.closed();
+        stats.closed_by = CloseReason::ALL
+            .into_iter()
+            .map(|reason| (reason, pool.closed_by(reason)))
+            .filter(|&(_, count)| count > 0)
+            .collect();
+        stats.dials_failed = pool.dials_failed;
         stats.routes = state
             .pool
             .routes()
@@ -116,30 +122,33 @@ impl<P: Protocol> Shared<P> {
             self.reaper.watch(self);
         }
     }
+
+    /// Wakes and closes what the pool says, after the lock is released.
+    fn perform(&self, mut state: MutexGuard<'_, State<P>>, actions: ActionsOf<P>) {
+        if actions.is_empty() {
+            return;
+        }
+        let mut wakers = Vec::new();
+        let mut closed = Vec::new();
+        for action in actions {
+            match action {
+                Action::Wake(waiter) => wakers.extend(state.wakers.remove(&waiter)),
+                Action::Close { id, conn, reason } => closed.push((id, conn, reason)),
+            }
+        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        for (id, conn, reason) in closed {
+            self.config.pool_trace.closed(id, self.protocol.info(&conn), reason);
+        }
+    }
 }
 
 impl<P: Protocol> Drop for Shared<P> {
     fn drop(&mut self) {
-        self.reaper.stop();
+        // Whatever is idle still is closed for a reason, too.
+        self.close();
     }
-}
-
-/// Wakes and closes what the pool says, after the lock is released.
-fn perform<P: Protocol>(mut state: MutexGuard<'_, State<P>>, actions: ActionsOf<P>) {
-    if actions.is_empty() {
-        return;
-    }
-    let mut wakers = Vec::new();
-    let mut closed = Vec::new();
-    for action in actions {
-        match action {
-            Action::Wake(waiter) => wakers.extend(state.wakers.remove(&waiter)),
-            Action::Close { conn, .. } => closed.push(conn),
-        }
-    }
-    drop(state);
-    wakers.into_iter().for_each(Waker::wake);
-    drop(closed);
 }
 
 /// The right to use a connection. Dropped without a verdict, the connection is closed: it may be half-used.
@@ -241,7 +250,7 @@ impl<P: Protocol> Future for Waiting<'_, P> {
             }
             answer => Poll::Ready(answer),
         };
-        perform(state, actions);
+        self.shared.perform(state, actions);
         answer
     }
 }
@@ -252,7 +261,7 @@ impl<P: Protocol> Drop for Waiting<'_, P> {
             let mut state = self.shared.lock();
             state.wakers.remove(&ticket.id());
             let actions = state.pool.cancel_wait(ticket, now());
-            perform(state, actions);
+            self.shared.perform(state, actions);
         }
     }
 }
@@ -274,10 +283,15 @@ impl<'a, P: Protocol> Dialing<'a, P> {
         self.ticket.take().expect("a dial ends once")
     }
 
-    pub(super) fn done(mut self, connection: Dialed<P::Exclusive, P::Shared>, line: &Line<P>) -> Lease<P> {
+    pub(super) fn done(mut self, connection: Dialed<P::Exclusive, P::Shared>, route: &Route, line: &Line<P>) -> Lease<P> {
         let ticket = self.take();
         let jitter = jitter(self.shared.config.pool.max_lifetime);
         let lease = self.shared.with_pool(|pool, now| pool.dialed(ticket, connection, jitter, now));
+        // Before its lease ends, and so before it can be closed.
+        self.shared
+            .config
+            .pool_trace
+            .opened(lease.id(), route.origin(), self.shared.protocol.info(lease.conn()));
         line.place(lease.id());
         Lease::new(self.shared, lease)
     }
