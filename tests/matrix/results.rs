@@ -85,7 +85,7 @@ impl EngineResults {
                 _ => {}
             }
         }
-        for &capability in Capability::ALL.iter().filter(|one| !CANNOT_BE_ASKED.contains(one)) {
+        for &capability in Capability::ALL {
             let (declares, measured) =
                 (self.declared.contains(capability), if self.declared.contains(capability) { shown } else { refused });
             if !measured.contains(capability) {
@@ -102,9 +102,6 @@ impl EngineResults {
 
 /// How the suite begins when it says that a subject has no such setting.
 const NO_SETTING: &str = "the engine has no such setting";
-
-/// What no request and no setting that all engines share can ask for.
-const CANNOT_BE_ASKED: &[Capability] = &[Capability::UnixSocket];
 
 impl Results {
     /// What does not agree, each as one line. `all`: the whole suite was run, so that what no case has measured can be told.

@@ -1,13 +1,14 @@
 //! What a case works with: the client under test, and servers. Everything that a case is given is remembered, so that afterwards
 //! nothing may be left open.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use client_core::{Capabilities, Capability, HttpClient, HttpClientBuilder, Response};
 
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
-use crate::servers::{App, Authority, Certificate, Ledger, Proxy, ProxyPlan, Raw, Script, Tls, h2, pattern, runtime};
+use crate::servers::{App, Authority, Certificate, Door, Ledger, Proxy, ProxyPlan, Raw, Script, Tls, h2, pattern, runtime};
 use crate::subject::{Settings, Subject};
 
 /// A case's surroundings. Clones are the same.
@@ -37,6 +38,7 @@ enum Server {
     Raw(Arc<Raw>),
     H2(Arc<h2::Server>),
     Proxy(Arc<Proxy>),
+    Door(Arc<Door>),
 }
 
 impl Server {
@@ -46,6 +48,7 @@ impl Server {
             Self::Raw(raw) => raw.ledger(),
             Self::H2(h2) => h2.ledger(),
             Self::Proxy(proxy) => proxy.ledger(),
+            Self::Door(door) => door.ledger(),
         }
     }
 }
@@ -177,6 +180,14 @@ impl Ctx {
         proxy
     }
 
+    /// A Unix socket that leads to the server at `addr`.
+    pub(crate) fn door(&self, addr: SocketAddr) -> Result<Arc<Door>, Stop> {
+        let door = Door::to(addr).map_err(|error| Stop::skipped(format!("no Unix socket can be made: {error}")))?;
+        let door = Arc::new(door);
+        self.state().servers.push(Server::Door(Arc::clone(&door)));
+        Ok(door)
+    }
+
     /// Settings that trust the suite's authority only.
     pub(crate) fn trusting(&self) -> Settings {
         Settings {
@@ -260,6 +271,7 @@ impl Ctx {
             Server::Raw(raw) => raw.ledger().wire("raw"),
             Server::H2(h2) => h2.wire(),
             Server::Proxy(proxy) => proxy.ledger().wire("proxy"),
+            Server::Door(door) => door.ledger().wire("socket"),
         };
         servers.iter().map(wire).collect()
     }

@@ -43,7 +43,10 @@ pub(crate) async fn is_refused(ctx: &Ctx, capability: Capability) -> Outcome {
         },
         None => {
             let request = ask(&client, capability, &server.url("/"))?;
-            ctx.wait("what is not promised is refused", request.send()).await.err()
+            match capability {
+                Capability::WarmUp => ctx.wait("what is not promised is refused", request.warm_up()).await.err(),
+                _ => ctx.wait("what is not promised is refused", request.send()).await.err(),
+            }
         }
     };
     let Some(error) = refused else {
@@ -179,6 +182,8 @@ pub(crate) fn ask(client: &HttpClient, capability: Capability, url: &str) -> Res
         Capability::ConnectTimeout => client.get(url).timeout(|t| t.connect(limit)),
         Capability::SocketTimeout => client.get(url).timeout(|t| t.socket(limit)),
         Capability::ConnectionRequestTimeout => client.get(url).timeout(|t| t.connection_request(limit)),
+        Capability::WarmUp => client.get(url),
+        Capability::UnixSocket => client.get(url).unix_socket("/conformance/socket"),
         Capability::Upgrade => client.get(url).header(UPGRADE, "echo"),
         Capability::Tunnel => client.request(Method::CONNECT, url),
         Capability::AsteriskForm => client.options(url).target(RequestTarget::Asterisk),

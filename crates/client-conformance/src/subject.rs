@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -34,8 +35,8 @@ use client_core::{AnyEngine, BoxFuture, TlsConfig};
 ///
 /// fn mine() -> impl Subject {
 ///     |settings: &Settings| {
-///         // This engine has no pool to limit and no names of its own.
-///         let has_all = settings.max_connections.is_none() && settings.hosts.is_empty();
+///         // This engine has no pool to limit, no names of its own and no Unix sockets.
+///         let has_all = settings.max_connections.is_none() && settings.hosts.is_empty() && settings.unix_socket.is_none();
 ///         has_all.then(|| AnyEngine::new(Mine))
 ///     }
 /// }
@@ -85,6 +86,8 @@ pub struct Settings {
     pub hosts: Vec<(String, IpAddr)>,
     /// The proxy that every exchange goes through; `None` is the direct way, whatever the environment says.
     pub proxy: Option<ProxySetting>,
+    /// The Unix domain socket that every exchange goes to, in place of the host and port of its URL.
+    pub unix_socket: Option<PathBuf>,
 }
 
 /// A proxy, as an engine is told of it.
@@ -126,6 +129,9 @@ impl fmt::Display for Settings {
         }
         if self.proxy.is_some() {
             asked.push("proxy");
+        }
+        if self.unix_socket.is_some() {
+            asked.push("unix_socket");
         }
         f.write_str(&asked.join(", "))
     }

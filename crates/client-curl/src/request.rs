@@ -2,8 +2,11 @@
 //!
 //! What must never enter this file: libcurl's handles; policy. What the user did not write is not sent, but for what the protocol needs.
 
+use std::path::PathBuf;
+
 use client_core::{
-    Bytes, Error, ErrorKind, Exchange, HeaderMap, HeaderName, HeaderValue, Method, RequestTarget, Result, Uri, Version,
+    Bytes, Error, ErrorKind, Exchange, HeaderMap, HeaderName, HeaderValue, Method, RequestTarget, Result, UnixSocket, Uri,
+    Version,
 };
 use curl::easy::HttpVersion;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, UPGRADE};
@@ -22,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) content: Content,
     target: Target,
     pub(crate) is_tls: bool,
+    /// The call's own, before the engine's.
+    pub(crate) unix_socket: Option<PathBuf>,
     pub(crate) may_be_http2: bool,
     /// The connection is not to be used again.
     pub(crate) is_last: bool,
@@ -88,6 +93,7 @@ pub(crate) fn plan(exchange: &mut Exchange) -> Result<Plan> {
         content,
         target: target(uri, is_asterisk),
         is_tls,
+        unix_socket: request.extensions().get::<UnixSocket>().map(|socket| socket.path().to_owned()),
         may_be_http2: matches!(version, HttpVersion::V2TLS | HttpVersion::V2PriorKnowledge),
         is_last: asks_to_close(request.headers()),
         is_head,

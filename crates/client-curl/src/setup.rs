@@ -70,6 +70,9 @@ pub(crate) fn transfer(plan: Plan, call: &Arc<Call>, config: &Config, desk: &Rc<
     // What ALPN agreed upon, and which streams a server left alone, is told nowhere else: see `Transfer::debug`.
     easy.verbose(plan.may_be_http2)?;
     route(&mut easy, &plan.host, plan.port, config)?;
+    if let Some(path) = plan.unix_socket.as_ref().or(config.unix_socket.as_ref()) {
+        easy.unix_socket_path(Some(path))?;
+    }
     config.tls.apply(&mut easy)?;
     Ok(easy)
 }
@@ -81,9 +84,6 @@ fn route(easy: &mut Easy2<Transfer>, host: &str, port: u16, config: &Config) -> 
         let mut list = List::new();
         list.append(&format!("{host}:{port}:{}", addresses.join(",")))?;
         easy.resolve(list)?;
-    }
-    if let Some(path) = &config.unix_socket {
-        easy.unix_socket_path(Some(path))?;
     }
     // Without these two libcurl asks the environment.
     easy.noproxy("")?;

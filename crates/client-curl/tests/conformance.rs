@@ -24,6 +24,10 @@ pub(crate) fn subject() -> impl Subject {
             }
             None => engine,
         };
+        let engine = match &settings.unix_socket {
+            Some(path) => engine.unix_socket(path),
+            None => engine,
+        };
         Some(engine.tls(settings.tls.clone()).build().into())
     };
     deviating(engine, DEVIATIONS)

@@ -8,7 +8,7 @@ use client_reqwest::Reqwest;
 
 fn engine(settings: &Settings) -> Option<AnyEngine> {
     // reqwest's pool is not limited, and of proxies it promises too little.
-    if settings.max_connections.is_some() || settings.proxy.is_some() {
+    if settings.max_connections.is_some() || settings.proxy.is_some() || settings.unix_socket.is_some() {
         return None;
     }
     let hosts = settings.hosts.clone();

@@ -7,7 +7,7 @@ use client_ureq::Ureq;
 pub(crate) fn subject() -> impl Subject {
     |settings: &Settings| {
         // No limit of connections: ureq's pool has none, and a response that nobody reads has a connection but no thread.
-        if settings.max_connections.is_some() || settings.proxy.is_some() {
+        if settings.max_connections.is_some() || settings.proxy.is_some() || settings.unix_socket.is_some() {
             return None;
         }
         let engine = settings

@@ -30,6 +30,7 @@ cases! {
     http_proxy [HttpProxy] "Capability::HttpProxy", "An HTTP proxy can be set" => set(ctx, Capability::HttpProxy);
     https_proxy [HttpsProxy] "Capability::HttpsProxy", "An HTTPS proxy can be set" => set(ctx, Capability::HttpsProxy);
     socks_proxy [SocksProxy] "Capability::SocksProxy", "A SOCKS proxy can be set" => set(ctx, Capability::SocksProxy);
+    unix_socket [UnixSocket] "Capability::UnixSocket", "A Unix socket can be asked for" => asked(ctx, Capability::UnixSocket, "/");
     upgrade [Upgrade] "Capability::Upgrade", "An upgrade can be asked for" => asked(ctx, Capability::Upgrade, "/upgrade");
     tunnel [Tunnel] "Capability::Tunnel", "CONNECT can be asked for" => asked(ctx, Capability::Tunnel, "/");
     asterisk_form [AsteriskForm] "Capability::AsteriskForm", "OPTIONS * can be asked for" => asked(ctx, Capability::AsteriskForm, "/");
@@ -46,6 +47,7 @@ cases! {
     remote_addr [RemoteAddr] "Capability::RemoteAddr", "The server's address is there" => remote_addr(ctx);
     connection_reuse [ConnectionReuse] "Capability::ConnectionReuse", "Connections are kept" => reuse(ctx);
     pool_stats [PoolStats] "Capability::PoolStats", "Statistics are there" => pool_stats(ctx);
+    warm_up [WarmUp] "Capability::WarmUp", "Connections can be made beforehand" => warm_up(ctx);
 }
 
 /// Whatever comes of asking, it is not that the engine lacks it.
@@ -107,6 +109,12 @@ async fn reuse(ctx: Ctx) -> Outcome {
     }
     ensure_eq!(ctx.app().counts().accepted, 1, "connections of two calls");
     Ok(())
+}
+
+async fn warm_up(ctx: Ctx) -> Outcome {
+    let (client, url) = (ctx.client()?, ctx.app().url("/"));
+    ctx.wait("the connection is there", client.warm_up(url)).await?;
+    served(ctx).await
 }
 
 async fn pool_stats(ctx: Ctx) -> Outcome {

@@ -163,8 +163,9 @@ mod timeout_grid;
 mod timeouts;
 mod tls;
 mod tunnels;
+mod unix_sockets;
 mod upgrades;
 
 pub(crate) use self::probe::OK;
 
-topics!(($) capabilities differential methods request_headers request_bodies response_heads framing bodies reuse cancellation concurrency redirects errors upgrades expect_continue timeouts timeout_grid tls lifecycle proxies tunnels socks http2 http2_streams http2_abuse http2_timeouts);
+topics!(($) capabilities differential methods request_headers request_bodies response_heads framing bodies reuse cancellation concurrency redirects errors upgrades expect_continue timeouts timeout_grid tls lifecycle proxies tunnels socks unix_sockets http2 http2_streams http2_abuse http2_timeouts);

@@ -9,8 +9,12 @@ use client_transport::route::RouteOptions;
 /// The settings of connections.
 pub(crate) fn route(settings: &Settings) -> RouteOptions {
     let route = RouteOptions::new().tls(settings.tls.clone());
-    match &settings.proxy {
+    let route = match &settings.proxy {
         Some(setting) => route.proxy(proxy(setting)),
+        None => route,
+    };
+    match &settings.unix_socket {
+        Some(path) => route.unix_socket(path),
         None => route,
     }
 }
