@@ -3,15 +3,17 @@
 //! What must hold: credentials never cross an origin and never come back later in the chain; a body is never sent again behind the
 //! user's back; `https` never becomes `http` unasked.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, COOKIE,
-    EXPECT, HOST, LAST_MODIFIED, LOCATION, PROXY_AUTHORIZATION, TRAILER,
+    EXPECT, HOST, LAST_MODIFIED, LOCATION, PROXY_AUTHORIZATION, TRAILER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
+use percent_encoding::AsciiSet;
 
 use crate::body::Body;
 use crate::engine::BoxFuture;
@@ -171,12 +173,12 @@ impl Redirect {
         let (Some(limit), Some(location)) = (self.limit, location) else {
             return Decision::Return;
         };
-        // Some servers send raw UTF-8, which the parser escapes; other bytes are no URL in any charset.
-        let to = match std::str::from_utf8(location.as_bytes()) {
-            Ok(reference) => url::resolve(from, reference),
-            Err(_) => Err(Error::invalid("it is not UTF-8")),
+        // Some servers send raw UTF-8, which the parser escapes. What is not UTF-8 is escaped byte by byte, as browsers do.
+        let reference = match std::str::from_utf8(location.as_bytes()) {
+            Ok(reference) => Cow::Borrowed(reference),
+            Err(_) => percent_encoding::percent_encode(location.as_bytes(), &AsciiSet::EMPTY).to_string().into(),
         };
-        let to = match to {
+        let to = match url::resolve(from, &reference) {
             Ok(to) => to,
             Err(error) => return Decision::Refuse(format!("invalid Location in {status}: {error}")),
         };
@@ -246,12 +248,14 @@ fn drop_credentials(headers: &mut HeaderMap) {
     for name in secret {
         headers.remove(name);
     }
-    // A Host of the user's names the first origin.
+    // A Host of the user's names the first origin. WWW-Authenticate is no field of requests; some put a secret there by mistake, which is why
+    // Go drops it as well.
     for name in [
         AUTHORIZATION,
         COOKIE,
         HeaderName::from_static("cookie2"),
         PROXY_AUTHORIZATION,
+        WWW_AUTHENTICATE,
         HOST,
     ] {
         headers.remove(name);

@@ -4,6 +4,7 @@
 
 mod plain;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use ::url::Url;
@@ -88,9 +89,19 @@ pub(crate) fn parse(text: &str) -> Result<Door> {
 pub(crate) fn resolve(base: &Uri, reference: &str) -> Result<Uri> {
     let base = Url::parse(&base.to_string()).map_err(|error| Error::invalid(error.to_string()))?;
     let url = base
-        .join(reference)
+        .join(&two_slashes(reference))
         .map_err(|error| Error::invalid(format!("\"{}\": {error}", Redacted(reference))).with_source(error))?;
     admit(url).map(|door| door.uri)
+}
+
+/// "Special authority ignore slashes state": of a reference to an http URL that begins with two slashes or more, those beyond the second mean
+/// nothing. The parser does so where there is a scheme, and finds no host where there is none.
+fn two_slashes(reference: &str) -> Cow<'_, str> {
+    // What the parser removes before it looks.
+    let reference = reference.trim_start_matches(|c: char| c <= ' ');
+    let rest = reference.trim_start_matches(['/', '\\', '\t', '\n', '\r']);
+    let slashes = reference[..reference.len() - rest.len()].matches(['/', '\\']).count();
+    if slashes > 2 { format!("//{rest}").into() } else { reference.into() }
 }
 
 fn admit(mut url: Url) -> Result<Door> {
@@ -327,6 +338,12 @@ mod tests {
             ("g#s/../x", "http://a/b/c/g"),
             // The form for backward compatibility that the RFC allows, as every browser does.
             ("http:g", "http://a/b/c/g"),
+            // By the WHATWG rules alone.
+            ("//g/x", "http://g/x"),
+            ("///g/x", "http://g/x"),
+            (r" \/\/g/x", "http://g/x"),
+            ("/\t//g/../x", "http://g/x"),
+            ("http:///g/x", "http://g/x"),
         ] {
             assert_eq!(resolve(&base, reference).unwrap().to_string(), expected, "{reference:?}");
         }

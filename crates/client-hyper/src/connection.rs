@@ -153,6 +153,8 @@ impl Negotiated {
     /// Our settings, then the user's.
     fn builders(&self, route: &Route) -> Connections {
         let mut http1 = http1::Builder::new();
+        // "MUST replace each received obs-fold with one or more SP octets" (RFC 9112 §5.2): hyper does, where it is allowed to see one.
+        http1.allow_obsolete_multiline_headers_in_responses(true);
         if let Some(fields) = route.head_fields() {
             http1.max_headers(fields.into());
         }

@@ -5,7 +5,7 @@ use client_core::{Body, Error, ErrorKind, Exchange, RequestTarget, Result};
 use client_h2::multiplexed::tunnel_target;
 use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRAILER, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::connection::Proxy;
 
@@ -134,7 +134,14 @@ fn announce(fields: &mut HeaderMap, trailers: Option<&HeaderMap>) -> Result<()> 
     let Some(trailers) = trailers.filter(|trailers| !trailers.is_empty()) else {
         return Ok(());
     };
-    let names: Vec<_> = trailers.keys().map(|name| name.as_str()).collect();
+    let is_announced = |name: &&str| {
+        let lists = fields.get_all(TRAILER).into_iter().filter_map(|list| list.to_str().ok());
+        lists.flat_map(|list| list.split(',')).any(|announced| announced.trim().eq_ignore_ascii_case(name))
+    };
+    let names: Vec<_> = trailers.keys().map(HeaderName::as_str).filter(|name| !is_announced(name)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
     let names = HeaderValue::try_from(names.join(", ")).map_err(|error| invalid(error.to_string()))?;
     fields.append(TRAILER, names);
     Ok(())

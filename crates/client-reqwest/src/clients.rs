@@ -56,7 +56,10 @@ impl Recipe {
     }
 
     fn make(&self, protocol: Protocol) -> Result<reqwest::Client> {
-        let mut builder = ClientBuilder::new().http1_max_headers(MAX_FIELDS);
+        let mut builder = ClientBuilder::new()
+            .http1_max_headers(MAX_FIELDS)
+            // Folds are replaced by spaces (RFC 9112 §5.2), where hyper is allowed to see one.
+            .http1_allow_obsolete_multiline_headers_in_responses(true);
         if !self.system_proxy {
             builder = builder.no_proxy();
         }

@@ -45,6 +45,7 @@ pub(crate) fn look(input: &[u8], limits: &Limits) -> Result<Look> {
     if skip > 0 {
         return Ok(Look::Incomplete { skip });
     }
+    check_protocol(input)?;
     let max = limits.max_head_bytes();
     let Some(len) = end(input) else {
         if input.len() > max {
@@ -75,6 +76,34 @@ pub(crate) fn look(input: &[u8], limits: &Limits) -> Result<Look> {
     }
     let is_chunked = is_chunked(head)?;
     Ok(Look::Final { len, is_chunked })
+}
+
+/// Refuses what is not HTTP/1 as soon as its first bytes show it: it may never send the empty line that ends a head.
+fn check_protocol(input: &[u8]) -> Result<()> {
+    const EXPECTED: &[u8] = b"HTTP/1.";
+    let seen = input.len().min(EXPECTED.len());
+    if input[..seen] == EXPECTED[..seen] {
+        return Ok(());
+    }
+    let begin = input[..input.len().min(20)].escape_ascii();
+    Err(violation(format!("the response is not HTTP/1.x: it begins with \"{begin}\"")))
+}
+
+/// Joins each field line of the first head that begins with whitespace to the one before, in place: "MUST replace each received obs-fold
+/// with one or more SP octets" (RFC 9112 §5.2). Whitespace before the first field joins nothing, and ureq's parser refuses it.
+pub(crate) fn unfold(input: &mut [u8]) {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let len = end(input).unwrap_or(0);
+    let status_line = input[..len].iter().position(|byte| *byte == b'\n').map_or(len, |lf| lf + 1);
+    let fields = &mut input[status_line..len];
+    for lf in 0..fields.len() {
+        if fields[lf] == b'\n' && fields.get(lf + 1).is_some_and(blank) {
+            let rest = fields[lf + 1..].iter().take_while(|byte| blank(byte)).count();
+            // Of two CRs before the LF one is bare, and stays to be refused.
+            let from = if lf > 0 && fields[lf - 1] == b'\r' { lf - 1 } else { lf };
+            fields[from..=lf + rest].fill(b' ');
+        }
+    }
 }
 
 /// Hides the fields that ureq would act upon.
@@ -199,7 +228,9 @@ mod tests {
             ("\r\nHTTP/1.1 200 OK\r\n\r\n", "incomplete, skip 2"),
             ("HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody", "final"),
             ("HTTP/1.1 200 OK\nA: b\n\nbody", "final"),
-            ("nonsense\r\n\r\n", "final"),
+            ("nonsense", "Protocol"),
+            ("HTTP/", "incomplete, skip 0"),
+            ("HTTP/2 200\r\n", "Protocol"),
             ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "100 of 25 bytes, 0 fields"),
             ("HTTP/1.1 100\r\nA: b\r\n\r\n", "100 of 22 bytes, 1 fields"),
             ("HTTP/1.1 103 Early Hints\r\nLink: a\r\nLink: b\r\n\r\n", "103 of 46 bytes, 2 fields"),
@@ -225,6 +256,21 @@ mod tests {
         let head = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(129));
         let error = look(head.as_bytes(), &Limits::default()).unwrap_err();
         assert_eq!(error.to_string(), "too large: the response head has 129 fields; ureq reads at most 128");
+    }
+
+    #[test]
+    fn folds_become_spaces() {
+        for (head, expected) in [
+            ("HTTP/1.1 200 OK\r\nA: b\r\n\tc\r\n\r\n x\r\n y", "HTTP/1.1 200 OK\r\nA: b   c\r\n\r\n x\r\n y"),
+            ("HTTP/1.1 200 OK\nA: b\n  c\n d\n\n", "HTTP/1.1 200 OK\nA: b   c  d\n\n"),
+            ("HTTP/1.1 200 OK\r\n A: b\r\n\r\n", "HTTP/1.1 200 OK\r\n A: b\r\n\r\n"),
+            ("HTTP/1.1 200 OK\r\nA: b\r\r\n c\r\n\r\n", "HTTP/1.1 200 OK\r\nA: b\r   c\r\n\r\n"),
+            ("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n"),
+        ] {
+            let mut input = head.as_bytes().to_vec();
+            unfold(&mut input);
+            assert_eq!(input.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
+        }
     }
 
     #[test]

@@ -141,6 +141,7 @@ impl Wire {
     /// Reads until there is a head that ureq may see.
     fn await_head(&mut self, call: &Call) -> Result<bool, ureq::Error> {
         loop {
+            head::unfold(self.buffers.received_mut());
             match head::look(self.buffers.received(), &call.terms.limits).map_err(|error| carry(call.place(error)))? {
                 Look::Incomplete { skip: 0 } => {}
                 Look::Incomplete { skip } => {

@@ -236,15 +236,19 @@ fn trailers(scan: &mut SectionScan, buf: &mut BytesMut, limits: &HeadLimits) -> 
         let message = format!("trailers have {} fields, more than {}", section.lines, limits.fields);
         return Err(ProtocolError::too_large(message));
     }
-    parse_trailers(buf.split_to(section.len).freeze(), section.lines).map(Some)
-}
-
-/// `section` holds `lines` field lines and the final empty line.
-fn parse_trailers(section: Bytes, lines: usize) -> Result<HeaderMap, ProtocolError> {
-    let bare = |lf: usize| lf == 0 || section[lf - 1] != b'\r';
-    if memchr::memchr_iter(b'\n', &section).any(bare) {
+    let mut trailers = buf.split_to(section.len);
+    let bare = |lf: usize| lf == 0 || trailers[lf - 1] != b'\r';
+    if memchr::memchr_iter(b'\n', &trailers).any(bare) {
         return Err(bare_line_end());
     }
+    if section.has_folds {
+        fields::unfold(&mut trailers);
+    }
+    parse_trailers(trailers.freeze(), section.lines).map(Some)
+}
+
+/// `section` holds up to `lines` field lines and the final empty line.
+fn parse_trailers(section: Bytes, lines: usize) -> Result<HeaderMap, ProtocolError> {
     let mut slots = vec![httparse::EMPTY_HEADER; lines];
     let parsed = match httparse::parse_headers(&section, &mut slots) {
         Ok(httparse::Status::Complete((len, parsed))) if len == section.len() => parsed,

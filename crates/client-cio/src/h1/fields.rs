@@ -16,6 +16,8 @@ pub(super) struct SectionScan {
     scanned: usize,
     /// Line ends seen which were followed by another line.
     line_breaks: usize,
+    /// Whether one of those lines begins with whitespace.
+    has_folds: bool,
 }
 
 /// A complete section at the front of the buffer.
@@ -24,6 +26,8 @@ pub(super) struct Section {
     pub(super) len: usize,
     /// Its lines, the final empty line excluded.
     pub(super) lines: usize,
+    /// Whether one of them begins with whitespace: it goes on with the line before, see [`unfold`].
+    pub(super) has_folds: bool,
 }
 
 impl SectionScan {
@@ -40,20 +44,49 @@ impl SectionScan {
                     self.scanned = lf;
                     return None;
                 }
-                _ => {
+                [next, ..] => {
                     self.scanned = lf + 1;
                     self.line_breaks += 1;
+                    self.has_folds |= is_blank(*next);
                     continue;
                 }
             };
             return Some(Section {
                 len: lf + 1 + empty_line,
                 lines: self.line_breaks + 1,
+                has_folds: self.has_folds,
             });
         }
         self.scanned = buf.len();
         None
     }
+}
+
+/// Joins each line that begins with whitespace to the one before, in place: "A user agent that receives an obs-fold in a response message
+/// \[…\] MUST replace each received obs-fold with one or more SP octets prior to interpreting the field value" (RFC 9112 §5.2).
+///
+/// `lines` begins with a field line: whitespace at its start joins nothing, and stays to be refused (RFC 9112 §2.2).
+pub(super) fn unfold(lines: &mut [u8]) {
+    let mut at = 0;
+    while let Some(offset) = memchr::memchr(b'\n', &lines[at..]) {
+        let lf = at + offset;
+        at = lf + 1;
+        if !lines.get(at).copied().is_some_and(is_blank) {
+            continue;
+        }
+        // obs-fold = OWS CRLF RWS. Of two CRs before the LF, one is bare, and stays to be refused.
+        let line = &lines[..lf];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let from = line.iter().rposition(|byte| !is_blank(*byte)).map_or(0, |last| last + 1);
+        let to = lines[at..].iter().position(|byte| !is_blank(*byte)).map_or(lines.len(), |length| at + length);
+        lines[from..to].fill(b' ');
+        at = to;
+    }
+}
+
+/// SP or HTAB.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 /// The parsed lines as a map. Values are slices of `section`, which they keep alive; repeated names keep their order.
@@ -74,8 +107,7 @@ pub(super) fn to_map(section: &Bytes, lines: &[httparse::Header<'_>]) -> Result<
 
 /// Why `lines`, a section without its status line, was refused: the first wrong line, by number and name.
 ///
-/// The parser only says "invalid", so the cold path looks again. `obs-fold` comes first: the parser takes a folded line for a
-/// name that begins with a space.
+/// The parser only says "invalid", so the cold path looks again.
 pub(super) fn explain(lines: &[u8]) -> String {
     lines
         .split_inclusive(|&byte| byte == b'\n')
@@ -95,7 +127,7 @@ fn explain_line(line: &[u8]) -> Option<String> {
         return None;
     }
     if let [b' ' | b'\t', ..] = line {
-        return Some("begins with whitespace (obsolete line folding, RFC 9112 §5.2)".to_owned());
+        return Some("begins with whitespace, and there is no field before it (RFC 9112 §2.2)".to_owned());
     }
     // Without a colon it is no name: it may be the rest of a broken value, so it is not shown.
     let Some(colon) = memchr::memchr(b':', line) else {
@@ -155,9 +187,31 @@ mod tests {
     }
 
     #[test]
+    fn folds_become_spaces() {
+        for (lines, expected) in [
+            (&b"A: b\r\n c\r\n\r\n"[..], &b"A: b   c\r\n\r\n"[..]),
+            (b"A: b \t\r\n\t c\r\nD: e\r\n\r\n", b"A: b      c\r\nD: e\r\n\r\n"),
+            (b"A: b\n c\n\td\n\n", b"A: b  c  d\n\n"),
+            (b"A:\r\n b\r\n\r\n", b"A:   b\r\n\r\n"),
+            // Lines of whitespace alone.
+            (b"A: b\r\n \r\n\t\r\n c\r\n\r\n", b"A: b         c\r\n\r\n"),
+            (b"A: b\r\n \r\n\r\n", b"A: b   \r\n\r\n"),
+            // A bare CR is not part of it.
+            (b"A: b\r\r\n c\r\n\r\n", b"A: b\r   c\r\n\r\n"),
+            // Nothing to join.
+            (b" A: b\r\n\r\n", b" A: b\r\n\r\n"),
+            (b"A: b\r\nC: d\r\n\r\n", b"A: b\r\nC: d\r\n\r\n"),
+        ] {
+            let mut unfolded = lines.to_vec();
+            unfold(&mut unfolded);
+            assert_eq!(unfolded.escape_ascii().to_string(), expected.escape_ascii().to_string(), "{}", lines.escape_ascii());
+        }
+    }
+
+    #[test]
     fn an_explanation_names_the_line_and_never_its_value() {
         for (lines, expected) in [
-            (&b"A: 1\r\n b\r\n"[..], "field line 2: begins with whitespace"),
+            (&b" A: 1\r\n"[..], "field line 1: begins with whitespace"),
             (b"secret\r\n", "field line 1: no colon in 6 bytes"),
             (b": secret\r\n", "field line 1: empty field name"),
             (b"A : secret\r\n", "whitespace between the name \"A\""),

@@ -67,7 +67,12 @@ impl HeadParser {
             let message = format!("response head has {fields} fields, more than {}", limits.fields);
             return Err(ProtocolError::too_large(message));
         }
-        parse_complete(buf.split_to(section.len).freeze(), fields).map(Some)
+        let mut head = buf.split_to(section.len);
+        if section.has_folds {
+            let fields = memchr::memchr(b'\n', &head).map_or(0, |lf| lf + 1);
+            fields::unfold(&mut head[fields..]);
+        }
+        parse_complete(head.freeze(), fields).map(Some)
     }
 
     /// Bytes of the head seen so far, those still in `buf` included.
@@ -125,7 +130,7 @@ fn parse_complete(section: Bytes, fields: usize) -> Result<ResponseHead, Protoco
 }
 
 fn parse_into<'b>(section: &'b Bytes, slots: &mut [MaybeUninit<httparse::Header<'b>>]) -> Result<ResponseHead, ProtocolError> {
-    // The default configuration is the strict one: no obs-fold, no whitespace before a colon, one space between the parts
+    // The default configuration is the strict one: no obs-fold (those are gone), no whitespace before a colon, one space between the parts
     // of the status line, no control bytes in values. The transcripts hold it to that.
     let mut parsed = httparse::Response::new(&mut []);
     let outcome = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, section, slots);

@@ -35,6 +35,8 @@ cases! {
         and_back(ctx);
     credentials_within_origin [Http1] "Ktor: HttpRedirectMockedTest", "Credentials are kept within the origin" =>
         same_origin(ctx);
+    location_bytes [Http1] "WHATWG URL §1.3; WPT: redirect-location-escape", "Of a Location that is not UTF-8, each byte is escaped" =>
+        location_bytes(ctx);
     userinfo_in_location [Http1] "CVE-2021-22876", "Userinfo in a Location is not used" => userinfo(ctx);
     host_of_user [Http1] "CVE-2026-6276", "A Host of the user's does not go to another origin" => host(ctx);
     no_referer [Http1] "CVE-2021-22876", "No Referer is added" => referer(ctx);
@@ -126,6 +128,18 @@ async fn location(ctx: Ctx) -> Outcome {
         .expect_body("ok")
         .await?;
     ensure_eq!(server.requests()[1].target, "/a%2Fb?x=%3D&y=a%20b+c;d", "target");
+    Ok(())
+}
+
+async fn location_bytes(ctx: Ctx) -> Outcome {
+    let reply =
+        &b"HTTP/1.1 302 Moved\r\nLocation: /caf\xe9?\xff\xc3\xa9%20\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"[..];
+    let server = ctx.raws([Script::reply(reply), Script::reply(OK).repeat()]);
+    ctx.wait("the answer has arrived", ctx.client()?.get(server.url("/first")).send())
+        .await
+        .expect_body("ok")
+        .await?;
+    ensure_eq!(server.requests()[1].target, "/caf%E9?%FF%C3%A9%20", "target");
     Ok(())
 }
 

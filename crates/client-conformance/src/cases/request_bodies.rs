@@ -53,6 +53,7 @@ cases! {
     early_answer_and_close [Http1] "RFC 9112 §9.5; curl, hyper#2431",
         "413 in the middle of an upload is read, though the server then closes" => early_answer(ctx);
     trailers [Http1, RequestTrailers] "RFC 9112 §7.1.2", "Trailers follow the body" => trailers(ctx);
+    trailers_announced [Http1, RequestTrailers] "RFC 9110 §6.6.2", "A Trailer field of the user's is not repeated" => announced(ctx);
     trailers_after_nothing [Http1, RequestTrailers] "RFC 9112 §7.1.2", "Trailers may follow an empty body" => trailers_only(ctx);
     producer_is_dropped [Http1, StreamingUpload] "DESIGN: cancellation is drop", "A cancelled upload drops its producer" =>
         dropped(ctx);
@@ -248,6 +249,21 @@ fn sum() -> HeaderMap {
 async fn trailers(ctx: Ctx) -> Outcome {
     let server = arrives(&ctx, Body::from("hello").with_trailers(sum()), b"hello").await?;
     ensure_eq!(server.requests()[0].trailers, [("x-sum".to_owned(), b"1".to_vec())], "trailers");
+    Ok(())
+}
+
+async fn announced(ctx: Ctx) -> Outcome {
+    let server = ctx.raw(Script::reply(OK));
+    let body = Body::from("hello").with_trailers(sum());
+    let sent = ctx.client()?.post(server.url("/")).header("trailer", "X-Sum").body(body).send();
+    ctx.wait("the answer has arrived", sent).await.expect_body("ok").await?;
+    let requests = server.requests();
+    ensure_eq!(
+        requests[0].field("trailer").map(|names| names.to_ascii_lowercase()),
+        Some("x-sum".to_owned()),
+        "Trailer"
+    );
+    ensure_eq!(requests[0].trailers, [("x-sum".to_owned(), b"1".to_vec())], "trailers");
     Ok(())
 }
 

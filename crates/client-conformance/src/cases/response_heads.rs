@@ -44,8 +44,13 @@ cases! {
         accepts_or_refuses(ctx, "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "ok");
     empty_line_first [Http1] "RFC 9112 §2.2", "An empty line before the status line is skipped or refused" =>
         accepts_or_refuses(ctx, "\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok");
-    obs_fold [Http1] "RFC 9112 §5.2", "A folded value is joined by spaces, or refused" =>
-        odd_value(ctx, &b"X: 1\r\n 2"[..], b"1 2");
+    obs_fold [Http1] "RFC 9112 §5.2: MUST", "A folded value is joined by spaces" =>
+        folded(ctx, "X: 1 \r\n\t2\r\n  3", "1 2 3");
+    obs_fold_at_start [Http1] "RFC 9112 §5.2: MUST", "A value may begin with a fold" => folded(ctx, "X:\r\n 1\r\n 2", "1 2");
+    obs_fold_of_field [Http1] "RFC 9112 §5.2: MUST", "What a fold joins is part of the value, and no field" =>
+        folded(ctx, "X: 1\r\n Content-Length: 1000", "1 Content-Length: 1000");
+    obs_fold_of_coding [Http1] "RFC 9112 §5.2: MUST", "A folded Transfer-Encoding counts" =>
+        accepts(ctx, "HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "ok");
     space_before_colon [Http1] "RFC 9112 §5.1", "A space before the colon is dropped, or the response refused" =>
         odd_value(ctx, &b"X : 1"[..], b"1");
     nul_in_value [Http1] "RFC 9110 §5.5", "A NUL in a value becomes a space, or the response is refused" =>
@@ -59,6 +64,8 @@ cases! {
     garbage [Http1] "RFC 9112 §4", "What is no status line is refused" => refuses(ctx, "hello, world\r\n\r\n");
     http09 [Http1] "RFC 9112 §A: HTTP/0.9", "A body without a head is refused" =>
         refuses(ctx, "<html>\r\n<p>hello</p>\r\n</html>\r\n\r\n");
+    http09_open [Http1] "RFC 9112 §A: HTTP/0.9", "It is refused by its first bytes, while the connection stays open" =>
+        refused_at_once(ctx, "<html>\r\n<p>hello</p>\r\n");
     other_protocol [Http1] "RFC 9112 §2.3", "Another protocol's name is refused" =>
         refuses(ctx, "ICY 200 OK\r\nContent-Length: 2\r\n\r\nok");
     version_2 [Http1] "RFC 9112 §2.3", "HTTP/2.0 in a status line is refused" =>
@@ -141,6 +148,28 @@ async fn value(ctx: Ctx, line: &'static [u8], expected: &'static [u8]) -> Outcom
     let got = first(&ctx, reply).await?;
     let values: Vec<_> = got.headers.get_all("x").iter().map(|value| value.as_bytes().escape_ascii().to_string()).collect();
     ensure_eq!(values, [expected.escape_ascii().to_string()], "values of X");
+    Ok(())
+}
+
+/// What the server sends is no response, and will not become one, whatever it sends next.
+async fn refused_at_once(ctx: Ctx, sent: &'static str) -> Outcome {
+    let server = ctx.raw(Script::new().head().send(sent));
+    let outcome = get(&ctx, &server).await?;
+    ensure_eq!(outcome.map(drop).map_err(|error| error.kind()), Err(ErrorKind::Protocol), "outcome");
+    Ok(())
+}
+
+/// Lines that are one value of X, whose parts any number of spaces joins.
+async fn folded(ctx: Ctx, lines: &'static str, expected: &'static str) -> Outcome {
+    let got = first(&ctx, format!("HTTP/1.1 200 OK\r\n{lines}\r\nContent-Length: 2\r\n\r\nok")).await?;
+    ensure_eq!(got.body, "ok", "body");
+    let value = got.headers.get("x").map_or(String::new(), |value| value.as_bytes().escape_ascii().to_string());
+    let parts: Vec<_> = value.split(' ').filter(|part| !part.is_empty()).collect();
+    ensure_eq!(parts.join(" "), expected, "value of X, {value:?},");
+    ensure!(
+        !value.starts_with(' ') && !value.ends_with(' '),
+        "whitespace around the value {value:?} is part of it"
+    );
     Ok(())
 }
 
