@@ -27,6 +27,13 @@ enum Task {
     },
     /// Everything that decides whether a change lands, in the order in which it fails fastest
     Ci(ci::Args),
+    /// Cases of other projects on every engine, from a folder that is not part of this repository (`--help` tells more)
+    #[command(disable_help_flag = true)]
+    Foreign {
+        /// Passed on
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        args: Vec<String>,
+    },
     /// The conformance suite on every engine, as a table; writes docs/engines.md (`cargo xtask matrix --help` tells more)
     #[command(disable_help_flag = true)]
     Matrix {
@@ -43,6 +50,9 @@ fn main() -> ExitCode {
         Task::Bench { args } => bench(&args),
         Task::Ci(args) => ci::run(&args),
         // The engines are not built into xtask itself: most tasks need none of them.
+        Task::Foreign { args } => {
+            shell::cargo(&format!("run --quiet --package client-tests --bin foreign -- {}", args.join(" ")))
+        }
         Task::Matrix { args } => shell::cargo(&format!("run --quiet --package client-tests --bin matrix -- {}", args.join(" "))),
         Task::Tidy => tidy::run(),
     };
