@@ -83,20 +83,8 @@ const HTTP1: &[SubjectName] = &[
     ClientCurl,
     ClientUreq,
 ];
-const HTTP1_TLS: &[SubjectName] = &[
-    Floor,
-    HyperConn,
-    HyperUtil,
-    Reqwest,
-    Ureq,
-    Isahc,
-    Cio,
-    Hyper,
-    ClientReqwest,
-    ClientCurl,
-    ClientUreq,
-];
-const POOLED: &[SubjectName] = &[
+/// Without the load generators, which can do nothing else.
+const HTTP1_LIBRARIES: &[SubjectName] = &[
     Floor,
     HyperConn,
     HyperUtil,
@@ -124,19 +112,7 @@ const HTTP2: &[SubjectName] = &[
     ClientReqwest,
     ClientCurl,
 ];
-const HTTP2_TLS: &[SubjectName] = &[
-    RawH2,
-    H2load,
-    HyperConn,
-    HyperUtil,
-    Reqwest,
-    Isahc,
-    H2,
-    Hyper,
-    ClientReqwest,
-    ClientCurl,
-];
-const HTTP2_COUNTED: &[SubjectName] = &[
+const HTTP2_LIBRARIES: &[SubjectName] = &[
     RawH2,
     HyperConn,
     HyperUtil,
@@ -147,21 +123,9 @@ const HTTP2_COUNTED: &[SubjectName] = &[
     ClientReqwest,
     ClientCurl,
 ];
-const HTTP2_BULK: &[SubjectName] = &[
-    RawH2,
-    HyperConn,
-    HyperUtil,
-    Reqwest,
-    Isahc,
-    H2,
-    Hyper,
-    ClientReqwest,
-    ClientCurl,
-];
-/// Not ureq, for a thread for each waiting request is a different thing; not isahc, which stops at about a thousand connections.
+/// Not ureq, for a thread for each waiting request is a different thing; nor those of libcurl, for isahc stops at about a thousand connections.
 const WAITING: &[SubjectName] = &[Floor, HyperConn, HyperUtil, Reqwest, Cio, Hyper, ClientReqwest];
 const BUILT: &[SubjectName] = &[Reqwest, Ureq, Isahc, Cio, Hyper, H2, ClientReqwest, ClientCurl, ClientUreq];
-
 const BUILT_PLAIN: &[SubjectName] = &[Reqwest, Ureq, Cio, Hyper, ClientReqwest, ClientUreq];
 
 /// HTTP/1.1 without TLS; the rest of a workload is said after it.
@@ -213,7 +177,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "Small GETs on one kept TLS 1.3 connection",
         kind: small(1),
         tls: true,
-        subjects: HTTP1_TLS,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -221,7 +185,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "Small GETs on 16 kept TLS 1.3 connections",
         kind: small(16),
         tls: true,
-        subjects: HTTP1_TLS,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -229,7 +193,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "Small GETs on 64 kept TLS 1.3 connections",
         kind: small(64),
         tls: true,
-        subjects: HTTP1_TLS,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -237,7 +201,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "Small GETs on 256 kept TLS 1.3 connections",
         kind: small(256),
         tls: true,
-        subjects: HTTP1_TLS,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -248,7 +212,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             path: "/close",
             with: With::Defaults,
         },
-        subjects: POOLED,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -260,7 +224,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             with: With::Defaults,
         },
         tls: true,
-        subjects: HTTP1_TLS,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -271,7 +235,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             path: "/small",
             with: With::Timeouts,
         },
-        subjects: POOLED,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -318,7 +282,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         kind: small(1),
         version: Version::Http2,
         tls: true,
-        subjects: HTTP2_TLS,
+        subjects: HTTP2,
     },
     Workload {
         name: "h2-100",
@@ -326,20 +290,20 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         kind: small(100),
         version: Version::Http2,
         tls: true,
-        subjects: HTTP2_TLS,
+        subjects: HTTP2,
     },
     Workload {
         name: "download",
         about: "1 GiB down, of known length",
         kind: Kind::Transfer(Direction::Fixed),
-        subjects: POOLED,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
         name: "download-chunked",
         about: "1 GiB down, in chunks of 16 KiB",
         kind: Kind::Transfer(Direction::Chunked),
-        subjects: POOLED,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -347,7 +311,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "1 GiB down over TLS 1.3",
         kind: Kind::Transfer(Direction::Fixed),
         tls: true,
-        subjects: HTTP1_TLS,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -356,13 +320,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         kind: Kind::Transfer(Direction::Fixed),
         version: Version::Http2,
         tls: true,
-        subjects: HTTP2_BULK,
+        subjects: HTTP2_LIBRARIES,
     },
     Workload {
         name: "upload",
         about: "256 MiB up, made while it is sent",
         kind: Kind::Transfer(Direction::Upload),
-        subjects: POOLED,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -376,7 +340,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "counts",
         about: "What one warm GET costs, counted",
         kind: Kind::Counts,
-        subjects: POOLED,
+        subjects: HTTP1_LIBRARIES,
         ..PLAIN
     },
     Workload {
@@ -384,7 +348,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         about: "What one warm GET by HTTP/2 costs, counted",
         kind: Kind::Counts,
         version: Version::Http2,
-        subjects: HTTP2_COUNTED,
+        subjects: HTTP2_LIBRARIES,
         ..PLAIN
     },
     Workload {
