@@ -12,7 +12,7 @@ use super::peer::{
 use super::{Make, Options, Peer, call, client, text};
 
 /// How much of a response is taken in before anybody reads it.
-const WINDOW: usize = 2 << 20;
+const WINDOW: usize = 4 << 20;
 
 pub(crate) async fn windows_are_large(make: Make) {
     let (http, peer) = (client(make, Options::default()), Peer::start().await);
