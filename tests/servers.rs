@@ -24,15 +24,15 @@ macro_rules! servers {
 }
 
 servers! {
-    nginx: hyper cio h2 reqwest ureq;
-    nghttpd: hyper h2 reqwest;
-    apache: hyper cio h2 reqwest ureq;
-    haproxy: hyper cio h2 reqwest ureq;
-    caddy: hyper cio h2 reqwest ureq;
-    squid: hyper cio h2;
-    tinyproxy: hyper cio h2;
-    microsocks: hyper cio h2;
-    dante: hyper cio h2;
+    nginx: hyper cio h2 reqwest curl ureq;
+    nghttpd: hyper h2 reqwest curl;
+    apache: hyper cio h2 reqwest curl ureq;
+    haproxy: hyper cio h2 reqwest curl ureq;
+    caddy: hyper cio h2 reqwest curl ureq;
+    squid: hyper cio h2 curl;
+    tinyproxy: hyper cio h2 curl;
+    microsocks: hyper cio h2 curl;
+    dante: hyper cio h2 curl;
 }
 
 fn serves(server: &str, engine: &str) {
@@ -64,10 +64,13 @@ fn serves(server: &str, engine: &str) {
 }
 
 #[test]
-fn every_program_is_tested() {
+fn every_program_and_every_engine_is_tested() {
     let programs: Vec<_> = PROGRAMS.iter().map(|program| program.name).collect();
     let tested: Vec<_> = TESTED.iter().map(|(server, _)| *server).collect();
     assert_eq!(programs, tested);
+    let engines: Vec<_> = engines::all().iter().map(|engine| engine.name).collect();
+    let (_, with_nginx) = TESTED.iter().find(|(server, _)| *server == "nginx").expect("nginx");
+    assert_eq!(engines, *with_nginx);
 }
 
 #[test]

@@ -75,6 +75,9 @@ fn show(server: &RealServer, engines: &[EngineUnderTest], args: &Args) -> Vec<St
             failures.push(format!("{place} failed: {}", why.lines().next().unwrap_or("")));
         }
         let failed = matches!(result.verdict, Verdict::Failed(_));
+        if let Verdict::Deviates(why) = &result.verdict {
+            println!("{place} deviates: {why}");
+        }
         if failed || args.verbose {
             println!("{place}: {:?}, {} ms; {}", result.verdict, result.elapsed.as_millis(), result.case.says);
         }

@@ -30,6 +30,16 @@ pub struct EngineUnderTest {
     pub subject: fn() -> Arc<dyn Subject>,
 }
 
+/// What an engine's library is known to do against real servers: engine, case, and why. Run, and shown as what it is.
+pub const KNOWN: &[(&str, &str, &str)] = &[
+    (
+        "curl",
+        "origin.half_read",
+        "libcurl's nghttp2 ends a connection with ENHANCE_YOUR_CALM when nginx goes on sending to streams that were given up",
+    ),
+    ("curl", "proxy.forward_reuse", "libcurl does not use a connection to an https proxy again"),
+];
+
 /// Which cases to run.
 pub type Selects<'a> = dyn Fn(&Case) -> bool + 'a;
 
