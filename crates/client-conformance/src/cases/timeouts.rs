@@ -4,14 +4,14 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use client_core::{Body, Error, ErrorKind, HttpClient, HttpTimeout, Phase, Sent, Timeout, TimeoutKind};
+use client_core::{Body, Error, ErrorKind, HttpClient, HttpTimeout, Phase, Sent, Timeout, TimeoutKind, Version};
 use futures_util::stream;
 
 use super::limits::{self, CONNECT, REQUEST, SOCKET, set, whole};
 use super::probe::{OK, brings};
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
 use crate::ctx::{Ctx, Expect};
-use crate::servers::{Gate, Script, pattern};
+use crate::servers::{Gate, Script, h2, pattern};
 use crate::subject::Settings;
 
 /// A limit that is to strike.
@@ -42,6 +42,9 @@ cases! {
 
     connection_request [Http1, ConnectionRequestTimeout] "HttpTimeout: connection_request",
         "Waiting for a connection: its own limit strikes" => in_pool(ctx, TimeoutKind::ConnectionRequest);
+
+    connection_request_http2 [Http2PriorKnowledge, ConnectionRequestTimeout] "HttpTimeout: connection_request; RFC 9113 §5.1.2",
+        "Waiting for a stream of the one connection: its own limit strikes" => for_stream(ctx);
 
     per_request_over_client [SocketTimeout] "HttpTimeout: request over plugin, field by field",
         "A request's limit wins over the client's" => over_client(ctx);
@@ -111,6 +114,22 @@ async fn in_pool(ctx: Ctx, kind: TimeoutKind) -> Outcome {
     gate.open();
     ensure_eq!(ctx.wait("the body has arrived", held.bytes()).await?, "hellohello", "body");
     Ok(())
+}
+
+async fn for_stream(ctx: Ctx) -> Outcome {
+    let (client, gate) = (limited(&ctx)?, Gate::new());
+    let one = h2::Script::new().settings(&[(h2::setting::MAX_CONCURRENT_STREAMS, 1)]).request();
+    let script = one.headers(&[(":status", "200")]).wait(&gate).last_data("held");
+    let server = ctx.h2(h2::Server::start([script.followed_by(h2::Script::reply("next").repeat())]));
+    let get = |path| client.get(server.url(path)).version(Version::HTTP_2);
+    let held = ctx.wait("the head has arrived", get("/").send()).await?;
+    let second = get("/second").timeout(|t| t.connection_request(SHORT));
+    let error = by_limit(&ctx, TimeoutKind::ConnectionRequest, Phase::Pool, second.send()).await?;
+    ensure_eq!(error.sent(), Sent::Nothing, "what was sent");
+    gate.open();
+    ensure_eq!(ctx.wait("the body has arrived", held.bytes()).await?, "held", "body");
+    let third = get("/third").send();
+    ctx.wait("the next call is answered", third).await.expect_body("next").await
 }
 
 async fn enough(ctx: Ctx) -> Outcome {
