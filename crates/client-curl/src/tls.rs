@@ -132,6 +132,7 @@ fn oldest(config: &TlsConfig) -> SslVersion {
     }
 }
 
+/// Nothing need be done for a key log: libcurl keeps one wherever the environment names its file.
 fn refuse(config: &TlsConfig, library: Library) -> Result<()> {
     if *config == TlsConfig::default() {
         return Ok(());
@@ -150,10 +151,6 @@ fn refuse(config: &TlsConfig, library: Library) -> Result<()> {
         let message = "TlsConfig::danger_accept_invalid_hostnames on its own: libcurl's rustls always verifies both, or nothing";
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
-    if config.logs_keys() && std::env::var_os("SSLKEYLOGFILE").is_none() {
-        // Nothing to do, as for every engine: the variable names the file.
-        return Ok(());
-    }
     Ok(())
 }
 
@@ -164,5 +161,37 @@ fn needs(pem: &[u8], what: &str, otherwise: &'static str) -> Result<()> {
         Ok(())
     } else {
         Err(Error::new(ErrorKind::InvalidRequest, otherwise))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use client_core::{Identity, SpkiPin};
+
+    use super::*;
+
+    #[test]
+    fn what_the_linked_libcurl_cannot_do_is_refused_by_name() {
+        let refused = |config| Tls::new(config).err().expect("refused");
+        assert_eq!(refused(TlsConfig::new().pin(SpkiPin::sha256([0; 32]))).capability(), Some(Capability::SpkiPins));
+        if library() == Library::Rustls {
+            let names = refused(TlsConfig::new().danger_accept_invalid_hostnames(true));
+            assert!(names.to_string().contains("hostnames"), "{names}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pem_is_refused() {
+        let refused = |config| Tls::new(config).err().map(|error| error.kind());
+        let missing = Some(if library() == Library::None {
+            ErrorKind::Unsupported
+        } else {
+            ErrorKind::InvalidRequest
+        });
+        for pem in ["", "no pem"] {
+            assert_eq!(refused(TlsConfig::new().roots(RootCerts::only_pem(pem))), missing, "{pem:?}");
+            assert_eq!(refused(TlsConfig::new().identity(Identity::from_pem(pem, pem))), missing, "{pem:?}");
+        }
+        assert_eq!(refused(TlsConfig::new()), None);
     }
 }
