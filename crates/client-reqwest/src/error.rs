@@ -66,12 +66,13 @@ fn is_handshake(error: &reqwest::Error) -> bool {
 }
 
 /// The errors of reqwest's and hyper-util's proxies cannot be named; their texts can. A change of them turns this into
-/// [`ErrorKind::Connect`], and a test red. A proxy that cannot be reached is no proxy that failed.
+/// [`ErrorKind::Connect`], and a test red. A proxy that cannot be reached is no proxy that failed; one that is reached and then breaks off is.
 fn proxy(cause: Cause<'_>) -> Option<String> {
     let text = cause.to_string();
     let is_proxy = text.starts_with("tunnel error") || text.contains("socks proxy");
     let what = innermost(cause).to_string();
-    if !is_proxy || what.contains("underlying connection") || chain(cause).any(|cause| cause.is::<io::Error>()) {
+    let is_reached = text.contains("io error establishing tunnel");
+    if !is_proxy || !is_reached && (what.contains("underlying connection") || chain(cause).any(|cause| cause.is::<io::Error>())) {
         return None;
     }
     Some(match text.contains("authorization required") {

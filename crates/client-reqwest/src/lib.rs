@@ -37,6 +37,14 @@
 //! connection dies is repeated once, on another, even if the response's head had begun to arrive: hyper does not tell (RFC 9110 §9.2.2
 //! allows it, as no response could be read).
 //!
+//! # Proxies
+//!
+//! HTTP and HTTPS proxies are reqwest's own, set per client: `config(|reqwest| reqwest.proxy(..))`, or [`ReqwestBuilder::system_proxy`]. Per request
+//! there is no way but a client for each, which reqwest would need to take from a request's extensions. One TLS configuration is for
+//! proxies and origins alike. Of a proxy that refuses a tunnel hyper-util does not tell the status (only a 407 is told apart), takes a 204
+//! or a 1xx for a refusal, and drops what a proxy sends along with its answer; and the time that the proxy takes is told as that of
+//! connecting.
+//!
 //! # Time limits
 //!
 //! reqwest knows them per client; here they are per request, without a client for each. `connect` is a layer around the connector that
@@ -63,7 +71,7 @@
 //! | `ExpectContinue` | hyper's client does not wait for the 100; it would need to tell when it came |
 //! | `Informational` | hyper tells through request extensions, which reqwest does not pass on |
 //! | `PoolStats` | hyper-util's pool is closed |
-//! | `HttpProxy`, `HttpsProxy`, `SocksProxy` | they work through `config`, but not as far as is promised elsewhere: hyper-util does not tell the status by which a proxy refused a CONNECT, and takes a 204 or a 1xx for a refusal; its SOCKS knows no IPv6 literals, no names of 253 bytes, and either asks for credentials or not; reqwest has no TLS settings for a proxy of its own |
+//! | `SocksProxy` | it works through `config` (feature `socks`, which is on), but not as far as is promised elsewhere: hyper-util's SOCKS knows no IPv6 literals, no names of 253 bytes, no user of SOCKS4, and either asks for credentials or not |
 //!
 //! With [`ReqwestBuilder::preconfigured`] less is declared, as less can be imposed: no HTTP/2 on demand, no connect limit, no TLS settings.
 //!
@@ -154,6 +162,7 @@ const ALWAYS: Capabilities = Capabilities::NONE
     .with(Capability::RequestTrailers)
     .with(Capability::ResponseTrailers)
     .with(Capability::RemoteAddr)
+    .with(Capability::HttpProxy)
     .with(Capability::ConnectionReuse);
 
 impl Engine for Reqwest {

@@ -8,14 +8,14 @@ mod sessions;
 use std::error::Error as StdError;
 use std::sync::OnceLock;
 
-use client_core::{Result, TlsConfig};
+use client_core::{Capabilities, Capability, Result, TlsConfig};
 use reqwest::ClientBuilder;
 use rustls::ClientConfig;
 
 use crate::clients::Protocol;
 use crate::http2;
 
-pub(crate) use client_tls::CAPABILITIES;
+pub(crate) const CAPABILITIES: Capabilities = client_tls::CAPABILITIES.with(Capability::HttpsProxy);
 
 /// The settings of an engine, and what was made of them.
 #[derive(Default)]
