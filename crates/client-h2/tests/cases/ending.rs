@@ -230,12 +230,18 @@ pub(crate) async fn silent_connection_is_given_up(make: Make) {
         ..Options::default()
     };
     let (http, peer) = (client(make, options), Peer::start().await);
-    let answer = call(&http, &peer.url());
+    let patient = || tokio::spawn(http.get(peer.url()).timeout(|t| t.socket(Duration::from_secs(20))).send());
+    // One exchange, so that nothing of the connection's beginning is still on its way when the silence begins.
+    let first = patient();
     let mut dead = peer.accept(&[]).await;
+    let stream = dead.request().await;
+    dead.respond(stream, b"ok").await;
+    assert_eq!(text(first.await.unwrap()).await, "ok");
+    let answer = call(&http, &peer.url());
     dead.request().await;
     let error = answer.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutKind::Socket));
-    let second = call(&http, &peer.url());
+    let second = patient();
     let mut new = peer.accept(&[]).await;
     let stream = new.request().await;
     new.respond(stream, b"ok").await;
