@@ -215,8 +215,15 @@ impl Op {
             settings.hosts.push((host.to_ascii_lowercase(), address));
         }
         if let Some(proxy) = self.proxy(job, url) {
-            let mut setting = ProxySetting::new(proxy);
-            setting.credentials = self.proxy_auth.as_ref().map(basic).transpose()?;
+            // As curl completes it; who it is for does not belong into a URL.
+            let proxy = if proxy.contains("://") { proxy } else { format!("http://{proxy}") };
+            let (scheme, rest) = proxy.split_once("://").unwrap_or(("http", &proxy));
+            let (userinfo, host) = rest.split_once('@').map_or((None, rest), |(userinfo, host)| (Some(userinfo), host));
+            let of_url = userinfo
+                .and_then(|userinfo| userinfo.split_once(':'))
+                .map(|(user, password)| (user.into(), password.into()));
+            let mut setting = ProxySetting::new(format!("{scheme}://{host}"));
+            setting.credentials = self.proxy_auth.as_ref().map(basic).transpose()?.or(of_url);
             settings.proxy = Some(setting);
         }
         Ok(settings)
@@ -407,12 +414,16 @@ mod tests {
     #[test]
     fn the_proxy_is_that_of_the_option_or_of_the_environment() {
         for (op, env, expected) in [
-            (r#""proxy": "p:1""#, "", Some("p:1")),
+            (r#""proxy": "p:1""#, "", Some("http://p:1")),
             (r#""proxy": """#, r#""http_proxy": "q:1""#, None),
-            (r#""json": true"#, r#""http_proxy": "q:1""#, Some("q:1")),
+            (r#""json": true"#, r#""http_proxy": "q:1""#, Some("http://q:1")),
             (r#""proxy": "p:1""#, r#""NO_PROXY": "h.example""#, None),
-            (r#""proxy": "p:1", "no_proxy": """#, r#""NO_PROXY": "h.example""#, Some("p:1")),
-            (r#""no_proxy": "other.example""#, r#""http_proxy": "q:1", "NO_PROXY": "h.example""#, Some("q:1")),
+            (r#""proxy": "p:1", "no_proxy": """#, r#""NO_PROXY": "h.example""#, Some("http://p:1")),
+            (
+                r#""no_proxy": "other.example""#,
+                r#""http_proxy": "q:1", "NO_PROXY": "h.example""#,
+                Some("http://q:1"),
+            ),
         ] {
             let plan = job(op, env).plan().unwrap().remove(0);
             let proxy = plan.settings.proxy.map(|proxy| proxy.url);
