@@ -1,10 +1,6 @@
 //! What several of the integration tests share: the engines and real servers.
 #![allow(
     clippy::duplicate_mod,
-    reason = "the engines' own test files share a file of helpers, and are all modules here"
-)]
-#![allow(
-    clippy::duplicate_mod,
     reason = "engines on the same transport share a file, each from its own tests"
 )]
 
