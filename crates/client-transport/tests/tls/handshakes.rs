@@ -301,6 +301,74 @@ async fn sessions_are_resumed_within_one_configuration_only() {
     assert_eq!(resumed, [false, true, false]);
 }
 
+/// Run by [`session_keys_are_logged_only_when_that_is_switched_on`] in a process of its own, as the variable is the process's.
+#[tokio::test]
+#[ignore = "a part of another test"]
+async fn logs_keys() {
+    let Ok(is_on) = std::env::var("LOGS_KEYS") else { return };
+    let authority = Authority::new("root");
+    let server = Server::start(authority.sign_plain(&[HOST]).server()).await;
+    let mut dialed = server.dial(trusting(&authority).key_log(is_on == "true")).await.unwrap();
+    echo(&mut dialed).await.unwrap();
+}
+
+#[test]
+fn session_keys_are_logged_only_when_that_is_switched_on() {
+    for is_on in [false, true] {
+        let file = std::env::temp_dir().join(format!("client-keys-{}-{is_on}", std::process::id()));
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "handshakes::logs_keys", "--ignored"])
+            .env("SSLKEYLOGFILE", &file)
+            .env("LOGS_KEYS", is_on.to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        let logged = std::fs::read_to_string(&file).unwrap_or_default();
+        let _ = std::fs::remove_file(&file);
+        assert_eq!(logged.contains("CLIENT_TRAFFIC_SECRET_0"), is_on, "the variable alone does nothing: {logged:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_agreed_upon_is_told() {
+    let authority = Authority::new("root");
+    let intermediate = authority.intermediate("intermediate");
+    let certified = intermediate.sign_plain(&[HOST]).with(&intermediate);
+    for (versions, version, cipher) in [
+        (&[&rustls::version::TLS12][..], TlsVersion::Tls12, "TLS_ECDHE_"),
+        (&[&rustls::version::TLS13], TlsVersion::Tls13, "TLS_AES_"),
+    ] {
+        let server = Server::start(certified.server_of(versions, None)).await;
+        let dialed = server.dial(trusting(&authority)).await.unwrap();
+        let tls = dialed.info.tls.as_ref().unwrap();
+        assert_eq!(tls.version, version);
+        assert!(tls.cipher.starts_with(cipher), "{}", tls.cipher);
+        assert_eq!(tls.peer_certificates.len(), 2, "the server's own, and the intermediate");
+        assert_eq!(tls.peer_certificates[1], intermediate.der().as_ref(), "its own comes first");
+    }
+}
+
+/// A certificate of one request is for one origin, also where it lies within a configuration of rustls.
+#[tokio::test]
+async fn another_origin_does_not_learn_who_we_are() {
+    let (authority, clients) = (Authority::new("root"), Authority::new("clients"));
+    let client = clients.sign_plain(&["client"]);
+    let server = Server::start(authority.sign_plain(&[HOST]).server_of(&[&rustls::version::TLS13], Some(&clients))).await;
+    let ours = trusting(&authority).identity(Identity::from_pem(&client.chain_pem, client.key.serialize_pem()));
+    let raw = Arc::new(client_tls::client_config(&ours).unwrap());
+    let dialer = server.dialer();
+    for options in [RouteOptions::new().tls(ours), RouteOptions::new().tls(raw)] {
+        let url = format!("https://{HOST}/");
+        let mut known = dial(&dialer, &url, options.clone(), Versions::Http1).await.unwrap();
+        echo(&mut known).await.unwrap();
+        // Not even by a session that was begun with the certificate.
+        let mut unknown = dial(&dialer, &url, options.for_another_origin(), Versions::Http1).await.unwrap();
+        assert!(echo(&mut unknown).await.is_err());
+    }
+    assert!(server.seen.lock().unwrap().iter().all(|seen| seen.has_client_certificate));
+}
+
 #[tokio::test]
 async fn a_configuration_of_rustls_itself() {
     let authority = Authority::new("root");
