@@ -53,6 +53,8 @@ struct Line {
     connection: Connection,
     /// Requests that are not written yet.
     out: BytesMut,
+    /// Who of them has put off writing to its next poll, so that those that join meanwhile ride along.
+    writer: Option<u64>,
     /// The number of the head of line; the others follow in order.
     head: u64,
     /// The callers in line, to be woken when it is their turn. `None`: not waiting at the moment.
@@ -70,6 +72,7 @@ impl Pipe {
             line: Mutex::new(Line {
                 connection,
                 out: BytesMut::new(),
+                writer: None,
                 head: 0,
                 waiting: VecDeque::new(),
                 end: u64::MAX,
@@ -107,8 +110,25 @@ impl Line {
         self.waiting.iter_mut().skip(served).filter_map(Option::take).collect()
     }
 
+    /// Whether caller `number` leaves writing to its next poll, or to whoever does so already. Behind others it has to wait in any case, and its
+    /// executor may have more requests at hand: one write for all of them is most of what pipelining saves.
+    fn puts_off_writing(&mut self, number: u64, cx: &Context<'_>) -> bool {
+        if number == self.head || self.out.is_empty() || self.out.len() >= MAX_PUT_OFF {
+            return false;
+        }
+        match self.writer {
+            Some(writer) => writer != number,
+            None => {
+                self.writer = Some(number);
+                cx.waker().wake_by_ref();
+                true
+            }
+        }
+    }
+
     /// Writes as much as can be written.
     fn flush(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
+        self.writer = None;
         while !self.out.is_empty() {
             match Pin::new(&mut self.connection.stream).poll_write(cx, &self.out) {
                 Poll::Pending => return Ok(()),
@@ -127,6 +147,9 @@ impl Line {
         }
     }
 }
+
+/// How many bytes of requests may wait for each other; what is more is a write of its own.
+const MAX_PUT_OFF: usize = 16 << 10;
 
 /// Performs an exchange in line, and returns at the response's head.
 pub(crate) async fn exchange(
@@ -197,7 +220,9 @@ impl Turn {
         if self.number >= line.end {
             return Poll::Ready(Err(self.failed(Error::new(ErrorKind::Closed, "the pipelined connection was given up"))));
         }
-        if let Err(error) = line.flush(cx) {
+        if !line.puts_off_writing(self.number, cx)
+            && let Err(error) = line.flush(cx)
+        {
             // Answers to what was written before may still be there to be read; ours cannot be told from them.
             return Poll::Ready(Err(self.failed(closed(error))));
         }
