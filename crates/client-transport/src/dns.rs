@@ -95,7 +95,7 @@ fn cause(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// The system's own resolver, `getaddrinfo`: it knows the hosts file, mDNS, and what the administrator has set up. It blocks, and is therefore called
-/// on the runtime's blocking threads.
+/// on the runtime's blocking threads. The feature `hickory` brings one that does not block.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct System;
 

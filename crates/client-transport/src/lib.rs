@@ -4,8 +4,8 @@
 //!
 //! 1. `router.rs` finds its [`Route`](route::Route): the origin, and every setting that shapes a connection, as one value.
 //! 2. `pool/` answers whether there is a connection for that route, or whether to dial or to wait.
-//! 3. `dial.rs` makes one, as a fold over hops: names (`dns.rs`), addresses (`happy.rs`, `tcp.rs`), proxies (`proxy/`), TLS (`tls.rs`). What may be connected
-//!    to at all is the word of `egress.rs`.
+//! 3. `dial.rs` makes one, as a fold over hops: names (`dns.rs`, `hickory.rs`), addresses (`happy.rs`, `tcp.rs`), proxies (`proxy/`), TLS (`tls.rs`). What
+//!    may be connected to at all is the word of `egress.rs`.
 //! 4. `wire/` puts these together around a protocol, and `transport.rs` around an engine, which is configured by `settings.rs`.
 //!
 //! What must never enter this crate: the semantics of HTTP, but for CONNECT.
@@ -17,6 +17,8 @@ pub mod dial;
 pub mod dns;
 pub mod egress;
 mod happy;
+#[cfg(feature = "hickory")]
+pub mod hickory;
 pub mod monitored;
 pub mod network;
 #[cfg(any(not(unix), not(feature = "tls")))]
