@@ -104,6 +104,8 @@ where
 {
     let mut builder = http1::Builder::new();
     builder.max_headers(1000).max_buf_size(512 << 10);
+    // RFC 9112 §5.2: a user agent joins folded fields.
+    builder.allow_obsolete_multiline_headers_in_responses(true);
     let shaken = builder.handshake(TokioIo::new(stream)).await;
     let (sender, connection) = shaken.map_err(|error| Error::new(ErrorKind::Engine, error.to_string()))?;
     let driver = Driver(tokio::spawn(async { drop(connection.with_upgrades().await) }));
