@@ -47,7 +47,7 @@ mod upload;
 
 use client_core::{Body, Capabilities, Capability, Engine, Exchange, Redirect, Result};
 use client_transport::engine_on_transport;
-use client_transport::route::Versions;
+use client_transport::route::{Route, Versions};
 use client_transport::transport::{self, Transport};
 use http::Response;
 
@@ -75,13 +75,17 @@ impl Hyper {
     }
 
     async fn perform(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let route = self.route(exchange)?;
+        self.transport.wire().execute(&route, exchange).await
+    }
+
+    fn route(&self, exchange: &Exchange) -> Result<Route> {
         let versions = self.versions.of(exchange);
         let route = self.transport.route(exchange, versions)?;
-        let route = match versions {
+        Ok(match versions {
             Versions::Http2 => route,
             Versions::Http1 | Versions::Any => route.reading(connection::fields_to_read(&exchange.limits)),
-        };
-        self.transport.wire().execute(&route, exchange).await
+        })
     }
 
     async fn follow(&self, redirects: &Redirect, exchange: Exchange) -> Result<Response<Body>> {
@@ -130,9 +134,9 @@ impl Engine for Hyper {
         }
     }
 
-    async fn warm_up(&self, exchange: Exchange) -> Result<()> {
-        let versions = self.versions.of(&exchange);
-        self.transport.warm_up(exchange, versions).await
+    async fn warm_up(&self, mut exchange: Exchange) -> Result<()> {
+        let route = self.route(&exchange)?;
+        self.transport.wire().warm_up(&route, &mut exchange).await
     }
 
     engine_on_transport!();

@@ -323,7 +323,8 @@ impl Buffers for Window {
     }
 
     fn input_consume(&mut self, amount: usize) {
-        self.has_progress = amount > 0;
+        // Behind an interim response, nothing that was received has been looked at yet.
+        self.has_progress = amount > 0 && self.interim.is_none();
         if self.interim.take().is_none() {
             // It looks at a head twice where it had waited for a 100: only the one who reads the response consumes it.
             self.is_spent = self.has_head && amount == 0;

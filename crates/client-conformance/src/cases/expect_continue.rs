@@ -23,6 +23,8 @@ cases! {
             answered(ctx, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200);
     other_informational [Http1, ExpectContinue] "RFC 9110 §15.2", "103 is not the word that the body waits for, nor an answer" =>
         hints_first(ctx);
+    continued_twice [Http1, ExpectContinue] "RFC 9110 §15.2: MUST be able to parse one or more",
+        "A second 100 behind the first, with fields, is no answer either" => continued_twice(ctx);
     said_once [Http1, ExpectContinue] "RFC 9110 §10.1.1", "Expect is sent once, as the user wrote it" => said_once(ctx);
     large_body [Http1, ExpectContinue] "Ktor KTOR-8687", "A large body arrives whole after 100" => large(ctx);
 }
@@ -74,6 +76,14 @@ async fn hints_first(ctx: Ctx) -> Outcome {
         .send("HTTP/1.1 103 Early Hints\r\nX: 1\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
     let server = ctx.raw(script.request().send(OK));
     Ok(post(&ctx, &server, Body::from("hello")).await?).expect_body("ok").await
+}
+
+async fn continued_twice(ctx: Ctx) -> Outcome {
+    let twice = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100 Continue\r\nServer: x\r\n\r\n";
+    let server = ctx.raw(Script::new().received("\r\n\r\n").send(twice).request().send(OK));
+    Ok(post(&ctx, &server, Body::from("hello")).await?).expect_body("ok").await?;
+    ensure_eq!(server.requests()[0].body, b"hello", "body");
+    Ok(())
 }
 
 async fn said_once(ctx: Ctx) -> Outcome {
