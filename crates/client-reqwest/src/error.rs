@@ -95,6 +95,11 @@ fn exchanging(error: &reqwest::Error, reached: Phase) -> Error {
         return said(ErrorKind::Tls, message);
     }
     let io = find::<io::Error>(error).map(io::Error::kind);
+    // Whoever asks a session for its error once more gets a text in place of it.
+    let alert = innermost(error).to_string();
+    if io == Some(io::ErrorKind::InvalidData) && alert.starts_with("received fatal alert") {
+        return said(ErrorKind::Tls, alert);
+    }
     let Some(hyper) = find::<hyper::Error>(error) else {
         return match (io, error.is_timeout()) {
             (None, true) => said(

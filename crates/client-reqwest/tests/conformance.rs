@@ -68,7 +68,6 @@ const DEVIATIONS: &[(&str, &str)] = &[
     ("timeout_grid.trickled_head_is_no_silence.of_client", HEAD_UNSEEN),
     ("timeout_grid.trickled_head_is_no_silence.of_request", HEAD_UNSEEN),
     ("timeout_grid.trickled_head_is_no_silence.over_client", HEAD_UNSEEN),
-    ("tls.no_identity", "a TLS alert after the handshake comes out as a closed connection"),
     ("timeout_grid.connect_in_tunnel.of_client", TUNNEL_PHASE),
     ("timeout_grid.connect_in_tunnel.of_request", TUNNEL_PHASE),
     ("timeout_grid.connect_in_tunnel.over_client", TUNNEL_PHASE),
