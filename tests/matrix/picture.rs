@@ -90,7 +90,7 @@ fn legend(out: &mut String, y: usize) {
     for (index, (class, word)) in [
         ("passed", "passed"),
         ("refused", "refused by name"),
-        ("deviates", "deviates, with a reason"),
+        ("deviates", "deviates, listed"),
         ("none", "not applicable"),
     ]
     .iter()
