@@ -50,7 +50,7 @@ pub enum VersionPolicy {
     /// HTTP/1.1.
     Http1,
     /// HTTP/2: for `https` agreed upon by ALPN, for `http` by prior knowledge (RFC 9113 §3.3). A server that speaks something else is an error
-    /// of kind [`ErrorKind::Protocol`].
+    /// of kind [`ErrorKind::Protocol`](client_core::ErrorKind::Protocol).
     Http2,
     /// As [`Automatic`](Self::Automatic) for `https`; HTTP/2 by prior knowledge for `http`.
     PriorKnowledge,
