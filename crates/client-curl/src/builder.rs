@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client_core::{Capability, Error, ErrorKind, Result, Timeout, Timeouts, TlsConfig};
+use client_core::{Capability, Error, ErrorKind, Result, Sent, Timeout, Timeouts, TlsConfig};
 
 use crate::driver::Driver;
 use crate::progress::Via;
@@ -274,7 +274,7 @@ impl Mistake {
             None => {
                 // The message begins with what the kind puts before it.
                 let message = self.message.split_once(": ").map_or(&*self.message, |(_, rest)| rest);
-                Error::new(self.kind, message.to_owned())
+                Error::new(self.kind, message.to_owned()).with_sent(Sent::Nothing)
             }
         }
     }
