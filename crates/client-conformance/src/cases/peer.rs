@@ -181,8 +181,8 @@ pub(super) async fn flooded(ctx: Ctx, script: Script, kinds: &[ErrorKind]) -> Ou
 
 /// What a hostile server could send was bounded.
 pub(super) fn took_little(peer: &Peer) -> Outcome {
-    /// More than any window or limit that a peer has.
-    const FLOOD: usize = 64 << 20;
+    /// More than any window or limit that a peer has, and than the buffers of two sockets, which a kernel may let grow to 32 MiB each.
+    const FLOOD: usize = 128 << 20;
     let sent = peer.connection().sent();
     ensure!(sent <= FLOOD, "the engine took {sent} bytes");
     Ok(())

@@ -75,6 +75,6 @@ cases! {
         dead_peer_is_noticed pong_is_enough eof_in_head eof_in_body socket_timeout_spares_others silent_connection_is_given_up speaks_http1 hangs_up_at_once;
     body: windows_are_large slow_reader_stops_nobody cancelled_call_gives_back upload_keeps_to_the_window full_duplex trailers_both_ways
         early_response_stops_the_upload producer_fails tunnel expect_continue informational length_mismatch;
-    rules: no_push push_is_an_error nothing_concerns_the_connection malformed_is_of_the_call too_many_fields too_large_head endless_head empty_data_flood
+    rules: no_push push_is_an_error nothing_concerns_the_connection malformed_is_of_the_call too_many_fields too_large_head endless_head empty_data_flood ping_flood_unread
         cancelled_before_the_head;
 }

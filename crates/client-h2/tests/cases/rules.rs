@@ -1,11 +1,15 @@
 //! What is sent, what is accepted, and how much of it.
 
+use std::time::Duration;
+
 use client_core::{ErrorKind, Limits};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use super::peer::{
-    CONTINUATION, DATA, ENABLE_PUSH, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PUSH_PROMISE, RST_STREAM, STATUS_200,
-    block,
+    CONTINUATION, DATA, ENABLE_PUSH, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, PUSH_PROMISE, RST_STREAM,
+    STATUS_200, block,
 };
 use super::{Make, Options, Peer, call, client, text};
 
@@ -162,6 +166,29 @@ pub(crate) async fn empty_data_flood(make: Make) {
     assert_eq!(error.kind(), ErrorKind::Protocol);
     let code = link.end().await;
     assert!(code.is_none() || code == Some(ENHANCE_YOUR_CALM), "{code:?}");
+}
+
+/// CVE-2019-9512: with the answers to its PINGs unread, the engine reads no more either; and its connection ends with it all the same.
+pub(crate) async fn ping_flood_unread(make: Make) {
+    /// More than the buffers of two sockets take.
+    const ENDLESS: usize = 128 << 20;
+    let (http, peer) = (client(make, Options::default()), Peer::start().await);
+    let answer = call(&http, &peer.url());
+    let mut link = peer.accept(&[]).await;
+    link.request().await;
+    let pings = [&[0, 0, 8, PING, 0, 0, 0, 0, 0][..], b"12345678"].concat().repeat(1000);
+    let mut sent = 0;
+    // If it is only slow, this proves less, and holds as well.
+    while let Ok(written) = timeout(Duration::from_millis(300), link.0.write(&pings[sent % pings.len()..])).await {
+        sent += written.unwrap();
+        assert!(sent < ENDLESS, "it is taken in without end");
+    }
+    answer.abort();
+    drop(http);
+    while let Ok(written) = link.0.write(&pings[sent % pings.len()..]).await {
+        sent += written;
+        assert!(sent < ENDLESS, "the connection outlives its client");
+    }
 }
 
 /// CVE-2023-44487 the other way round: calls that are given up at once keep to the server's limit, and to their connection.

@@ -42,7 +42,7 @@ pub(super) enum Step {
     Fill(usize),
     Oversized,
     Echo,
-    Flood(Vec<Frame>),
+    Flood(Vec<Frame>, Option<Gate>),
     Acknowledged,
     ResetByClient,
     Wait(Gate),
@@ -174,7 +174,12 @@ impl Script {
     /// Sends frames again and again, as fast as they are taken and whatever the windows say, until the client closes or resets the
     /// present request.
     pub fn flood(self, frames: Vec<Frame>) -> Self {
-        self.then(Step::Flood(frames))
+        self.then(Step::Flood(frames, None))
+    }
+
+    /// The same, but no longer than until the gate is open. Half a frame may be on its way then: nothing but an end can follow.
+    pub fn flood_until(self, gate: &Gate, frames: Vec<Frame>) -> Self {
+        self.then(Step::Flood(frames, Some(gate.clone())))
     }
 
     /// Waits until the client has acknowledged all SETTINGS.

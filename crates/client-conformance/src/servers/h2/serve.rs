@@ -166,7 +166,11 @@ impl Wire {
                         self.send([Frame::data(too_long).resolve(id)]).await?;
                     }
                     Step::Echo => self.echo(id, present).await?,
-                    Step::Flood(frames) => self.flood(id, present, frames).await?,
+                    Step::Flood(frames, None) => self.flood(id, present, frames).await?,
+                    Step::Flood(frames, Some(gate)) => tokio::select! {
+                        flooded = self.flood(id, present, frames) => flooded?,
+                        () = gate.opened() => {}
+                    },
                     Step::Acknowledged => self.until(|state| state.unacknowledged == 0).await,
                     Step::ResetByClient => self.until(|state| state.requests[present].reset.is_some()).await,
                     Step::Wait(gate) => gate.opened().await,
