@@ -108,10 +108,10 @@ impl Engine for Cio {
         CAPABILITIES
     }
 
-    async fn execute(&self, mut exchange: Exchange) -> Result<Response<Body>> {
+    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
         if self.pipelining && pipeline::is_eligible(&exchange.request) {
             // On the heap: it is large, and few use it.
-            return Box::pin(self.in_line(&mut exchange)).await;
+            return Box::pin(self.in_line(exchange)).await;
         }
         self.transport.execute(exchange, Versions::Http1).await
     }

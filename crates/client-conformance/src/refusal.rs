@@ -139,7 +139,7 @@ impl Plugin for Signing {
         Capability::ExactHeaders.into()
     }
 
-    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, client_core::Result<http::Response<Body>>> {
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, client_core::Result<http::Response<Body>>> {
         Box::pin(async move { next.run(exchange).await })
     }
 }

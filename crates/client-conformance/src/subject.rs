@@ -28,8 +28,8 @@ use client_core::{AnyEngine, BoxFuture, TlsConfig};
 /// #     fn name(&self) -> &'static str { "mine" }
 /// #     fn capabilities(&self) -> Capabilities { Capabilities::NONE }
 /// #     fn timer(&self) -> &dyn Timer { self }
-/// #     async fn execute(&self, exchange: Exchange) -> Result<client_core::http::Response<Body>> {
-/// #         Ok(client_core::http::Response::new(exchange.request.into_body()))
+/// #     async fn execute(&self, exchange: &mut Exchange) -> Result<client_core::http::Response<Body>> {
+/// #         Ok(client_core::http::Response::new(std::mem::take(exchange.request.body_mut())))
 /// #     }
 /// # }
 ///

@@ -60,7 +60,8 @@ impl Engine for Modest {
         self.timer.timer()
     }
 
-    async fn execute(&self, mut exchange: Exchange) -> Result<Response<Body>> {
+    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let mut exchange = exchange.take();
         // The phases are told, as every engine does; informational responses are not.
         let told = std::mem::take(&mut exchange.trace);
         exchange.trace = Trace::new(vec![Arc::new(move |event: &Event<'_>| {
@@ -70,7 +71,7 @@ impl Engine for Modest {
         })]);
         exchange.request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         let one_call = Reference::new(&Settings::default());
-        let mut response = one_call.execute(exchange).await?;
+        let mut response = one_call.execute(&mut exchange).await?;
         response.extensions_mut().remove::<ConnectionInfo>();
         Ok(response.map(|body| Body::wrap(WithoutTrailers(body))))
     }

@@ -180,26 +180,26 @@ impl Flawed {
         }
     }
 
-    async fn perform(&self, exchange: Exchange) -> Result<Response<Body>> {
+    async fn perform(&self, mut exchange: Exchange) -> Result<Response<Body>> {
         let (head, copy) = (exchange.clone_head(), exchange.try_clone());
         if self.flaw == Flaw::leaks_tasks {
             tokio::spawn(std::future::pending::<()>());
         }
         match self.flaw {
-            Flaw::never_reuses => Reference::new(&self.settings).execute(exchange).await,
-            Flaw::repeats_everything => match (self.engine.execute(exchange).await, copy) {
-                (Err(error), Some(copy)) if error.kind() == ErrorKind::Closed => self.engine.execute(copy).await,
+            Flaw::never_reuses => Reference::new(&self.settings).execute(&mut exchange).await,
+            Flaw::repeats_everything => match (self.engine.execute(&mut exchange).await, copy) {
+                (Err(error), Some(mut copy)) if error.kind() == ErrorKind::Closed => self.engine.execute(&mut copy).await,
                 (answer, _) => answer,
             },
             Flaw::follows_redirects => {
-                let mut response = self.engine.execute(exchange).await?;
+                let mut response = self.engine.execute(&mut exchange).await?;
                 while let Some(location) = response.headers().get(LOCATION) {
                     let mut next = head.clone_head();
                     let authority = next.request.uri().authority().expect("an absolute URI").clone();
                     let to = format!("http://{authority}{}", location.to_str().expect("a path"));
                     *next.request.uri_mut() = to.parse().expect("a URI");
                     drop(response);
-                    response = self.engine.execute(next).await?;
+                    response = self.engine.execute(&mut next).await?;
                 }
                 Ok(response)
             }
@@ -207,7 +207,7 @@ impl Flawed {
                 let permit = self.permits.acquire().await.expect("open");
                 // What `?` would do here to a permit that is given back by hand.
                 permit.forget();
-                let answer = self.engine.execute(exchange).await?;
+                let answer = self.engine.execute(&mut exchange).await?;
                 let permits = Arc::clone(&self.permits);
                 Ok(answer.map(|body| Body::wrap(Spoiled::new(body, Spoil::ReturnsPermit(permits)))))
             }
@@ -218,13 +218,13 @@ impl Flawed {
                     all.extend(frame?.into_data().unwrap_or_default());
                 }
                 *exchange.request.body_mut() = Body::from(all);
-                self.engine.execute(exchange).await
+                self.engine.execute(&mut exchange).await
             }
             Flaw::hangs_on_head if head.request.method() == client_core::Method::HEAD => {
-                self.engine.execute(exchange).await?;
+                self.engine.execute(&mut exchange).await?;
                 std::future::pending().await
             }
-            _ => self.engine.execute(exchange).await,
+            _ => self.engine.execute(&mut exchange).await,
         }
     }
 
@@ -297,8 +297,8 @@ impl Engine for Flawed {
         }
     }
 
-    async fn execute(&self, mut exchange: Exchange) -> Result<Response<Body>> {
-        let uri = exchange.request.uri().clone();
+    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let (uri, mut exchange) = (exchange.request.uri().clone(), exchange.take());
         self.before(&mut exchange);
         let response = self.perform(exchange).await.map_err(|error| self.told(error, &uri))?;
         self.after(response).await

@@ -231,9 +231,8 @@ impl Body {
     }
 
     /// It ends when its client is aborted, unless all of it is here already.
-    pub(crate) fn until_aborted(mut self, membership: Membership) -> Self {
+    pub(crate) fn until_aborted(&mut self, membership: Membership) {
         self.membership = matches!(self.content, Content::Stream(_)).then_some(membership);
-        self
     }
 
     /// Opens what is made anew each time it is sent.

@@ -190,23 +190,21 @@ impl HttpClient {
     }
 
     /// One call, from the door to the response's head: the whole of it, in order.
-    pub(crate) async fn run(&self, mut exchange: Exchange) -> Result<Response> {
+    pub(crate) async fn run(&self, exchange: &mut Exchange) -> Result<Response> {
         let chain = &self.0.chain;
-        let (uri, limits, trace) = (exchange.request.uri().clone(), exchange.limits, exchange.trace.clone());
-        trace.emit(&Event::CallStarted {
+        exchange.trace.emit(&Event::CallStarted {
             method: exchange.request.method(),
-            uri: &uri,
+            uri: exchange.request.uri(),
         });
-        let next = Next::first(Arc::clone(chain));
-        let answer = match self.admit(&mut exchange) {
-            Ok(()) => next.run(exchange).await,
+        let answer = match self.admit(exchange) {
+            Ok(()) => Next::first(Arc::clone(chain)).run(exchange).await,
             Err(error) => Err(error),
         };
         match answer {
-            Ok(response) => Ok(Response::new(response, uri, limits)),
+            Ok(response) => Ok(Response::new(response, std::mem::take(exchange.request.uri_mut()), exchange.limits)),
             Err(error) => {
-                let error = error.or_engine(chain.engine.name()).or_uri(&uri);
-                trace.emit(&Event::Failed(&error));
+                let error = error.or_engine(chain.engine.name()).or_uri(exchange.request.uri());
+                exchange.trace.emit(&Event::Failed(&error));
                 Err(error)
             }
         }

@@ -56,8 +56,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///     fn timer(&self) -> &dyn Timer {
 ///         &self.0
 ///     }
-///     async fn execute(&self, exchange: Exchange) -> Result<http::Response<Body>> {
-///         Ok(http::Response::new(exchange.request.into_body()))
+///     async fn execute(&self, exchange: &mut Exchange) -> Result<http::Response<Body>> {
+///         Ok(http::Response::new(std::mem::take(exchange.request.body_mut())))
 ///     }
 /// }
 /// ```
@@ -73,9 +73,12 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Performs one exchange; returns as soon as the response's head is there.
     ///
+    /// The request's body is taken out of the exchange; its head stays as it is, for the next hop of a redirect. An engine that needs an exchange of
+    /// its own [takes](Exchange::take) it.
+    ///
     /// # Errors
     /// As classified by [`ErrorKind`], with the phase and what may have been sent.
-    fn execute(&self, exchange: Exchange) -> impl Future<Output = Result<Response<Body>>> + Send;
+    fn execute(&self, exchange: &mut Exchange) -> impl Future<Output = Result<Response<Body>>> + Send;
 
     /// Whether the engine's own configuration makes sense; asked once, when a client is built.
     ///
@@ -119,7 +122,7 @@ trait ObjectSafe: Send + Sync {
     fn name(&self) -> &'static str;
     fn capabilities(&self) -> Capabilities;
     fn timer(&self) -> &dyn Timer;
-    fn execute(&self, exchange: Exchange, membership: Membership) -> BoxFuture<'_, Result<Response<Body>>>;
+    fn execute<'a>(&'a self, exchange: &'a mut Exchange, membership: Membership) -> BoxFuture<'a, Result<Response<Body>>>;
     fn warm_up(&self, exchange: Exchange) -> BoxFuture<'_, Result<()>>;
     fn check(&self) -> Result<()>;
     fn close(&self);
@@ -136,17 +139,23 @@ impl<E: Engine> ObjectSafe for E {
     fn timer(&self) -> &dyn Timer {
         Engine::timer(self)
     }
-    fn execute(&self, exchange: Exchange, mut membership: Membership) -> BoxFuture<'_, Result<Response<Body>>> {
-        let (uri, trace) = (exchange.request.uri().clone(), exchange.trace.clone());
+    fn execute<'a>(&'a self, exchange: &'a mut Exchange, mut membership: Membership) -> BoxFuture<'a, Result<Response<Body>>> {
         Box::pin(async move {
-            let mut answer = pin!(Engine::execute(self, exchange));
-            let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
-                Poll::Pending => membership.poll(cx, trace.sent().unwrap_or(Sent::Maybe)).map(Err),
-                ready => ready,
-            });
-            match answer.await {
-                Ok(response) => Ok(response.map(|body| body.until_aborted(membership))),
-                Err(error) => Err(error.or_engine(Engine::name(self)).or_uri(&uri)),
+            let trace = exchange.trace.clone();
+            let answer = {
+                let mut answer = pin!(Engine::execute(self, exchange));
+                poll_fn(|cx| match answer.as_mut().poll(cx) {
+                    Poll::Pending => membership.poll(cx, trace.sent().unwrap_or(Sent::Maybe)).map(Err),
+                    ready => ready,
+                })
+                .await
+            };
+            match answer {
+                Ok(mut response) => {
+                    response.body_mut().until_aborted(membership);
+                    Ok(response)
+                }
+                Err(error) => Err(error.or_engine(Engine::name(self)).or_uri(exchange.request.uri())),
             }
         })
     }
@@ -179,8 +188,8 @@ impl AnyEngine {
     /// # Errors
     /// Those of the engine; [`ErrorKind::Closed`] after [`close`](Engine::close) or [`abort`](Self::abort);
     /// [`ErrorKind::Unsupported`] for what the engine lacks.
-    pub fn execute(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response<Body>>> {
-        match self.admits(&exchange, Capabilities::NONE) {
+    pub fn execute<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Response<Body>>> {
+        match self.admits(exchange, Capabilities::NONE) {
             Ok(()) => self.0.engine.execute(exchange, self.0.under_way.enter()),
             Err(error) => {
                 let error = error.or_engine(self.name()).or_uri(exchange.request.uri());

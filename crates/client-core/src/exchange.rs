@@ -15,7 +15,7 @@ use crate::timeouts::Timeouts;
 use crate::timer::Instant;
 use crate::url;
 
-/// What an engine performs.
+/// What an engine performs. It is lent to plugins and engines, never copied on a call's way: it is large.
 ///
 /// Settings that every engine reads are fields; settings of one plugin or one engine travel in the request's
 /// [`http::Extensions`]. They are merged once, at the door.
@@ -96,6 +96,15 @@ impl Exchange {
             trace: self.trace.clone(),
             left_origin: self.left_origin,
         }
+    }
+
+    /// The exchange itself, its body included, for whoever needs one of their own: a task, a thread. Its head is copied, as what lies around may need
+    /// it for the next hop; its body is taken.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let mut own = self.clone_head();
+        *own.request.body_mut() = std::mem::take(self.request.body_mut());
+        own
     }
 
     /// The same exchange once more; `None` if its body can be sent only once.

@@ -24,15 +24,16 @@ impl Plugin for Expectation {
         exchange.request.headers().contains_key(EXPECT)
     }
 
-    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
         Box::pin(async move {
-            let again = exchange.try_clone();
+            let body = exchange.request.body().try_clone();
             let response = next.run(exchange).await?;
-            match again {
-                Some(mut again) if response.status() == StatusCode::EXPECTATION_FAILED => {
+            match body {
+                Some(body) if response.status() == StatusCode::EXPECTATION_FAILED => {
                     drop(response);
-                    again.request.headers_mut().remove(EXPECT);
-                    next.run(again).await
+                    *exchange.request.body_mut() = body;
+                    exchange.request.headers_mut().remove(EXPECT);
+                    next.run(exchange).await
                 }
                 _ => Ok(response),
             }

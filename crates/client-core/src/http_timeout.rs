@@ -111,7 +111,7 @@ impl Plugin for HttpTimeout {
         exchange.timeouts.request_limit().is_some()
     }
 
-    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
         Box::pin(async move {
             match exchange.timeouts.request_limit() {
                 Some(limit) => within(limit, exchange, next).await,
@@ -121,7 +121,7 @@ impl Plugin for HttpTimeout {
     }
 }
 
-async fn within(limit: Duration, mut exchange: Exchange, next: Next) -> Result<Response<Body>> {
+async fn within(limit: Duration, exchange: &mut Exchange, next: Next) -> Result<Response<Body>> {
     let started = next.timer().now();
     // A limit beyond the clock's range is none.
     let Some(deadline) = started.checked_add(limit) else {

@@ -50,7 +50,7 @@ pub enum Stage {
 ///     fn stage(&self) -> Stage {
 ///         Stage::Exchange
 ///     }
-///     fn handle<'a>(&'a self, mut exchange: Exchange, next: Next) -> BoxFuture<'a, Result<http::Response<Body>>> {
+///     fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<http::Response<Body>>> {
 ///         Box::pin(async move {
 ///             exchange.request.headers_mut().insert("x-tag", http::HeaderValue::from_static("1"));
 ///             next.run(exchange).await
@@ -96,17 +96,20 @@ pub trait Plugin: Send + Sync + 'static {
     }
 
     /// Runs around the rest of the call: [`Next::run`] goes on, any number of times.
-    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>>;
+    ///
+    /// After it, the exchange's head is what it was, or what plugins have made of it, and its body may have been taken.
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>>;
 }
 
-/// A plugin made of a closure.
+/// A plugin made of a closure. It gets an exchange of its own, a copy of the call's but for the body: a plugin that is to cost less implements
+/// [`Plugin`].
 ///
 /// ```
 /// use client_core::{Stage, plugin_fn};
 ///
-/// let timed = plugin_fn(Stage::Call, async |exchange, next| {
+/// let timed = plugin_fn(Stage::Call, async |mut exchange, next| {
 ///     let started = next.timer().now();
-///     let response = next.run(exchange).await;
+///     let response = next.run(&mut exchange).await;
 ///     println!("took {:?}", next.timer().now() - started);
 ///     response
 /// });
@@ -135,8 +138,8 @@ where
         self.stage
     }
 
-    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
-        Box::pin((self.handle)(exchange, next))
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
+        Box::pin((self.handle)(exchange.take(), next))
     }
 }
 
@@ -164,13 +167,14 @@ impl Next {
         Self { chain, position: 0 }
     }
 
-    /// Performs the rest of the call, and returns when the response's head is there. May be called any number of times.
+    /// Performs the rest of the call, and returns when the response's head is there. May be called any number of times, each time with a body: it
+    /// is taken out of the exchange.
     ///
     /// # Errors
     /// Those of the engine and of the plugins further in.
-    pub fn run(&self, exchange: Exchange) -> BoxFuture<'_, Result<Response<Body>>> {
+    pub fn run<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Response<Body>>> {
         let rest = &self.chain.plugins[self.position..];
-        match rest.iter().position(|plugin| plugin.applies(&exchange)) {
+        match rest.iter().position(|plugin| plugin.applies(exchange)) {
             Some(skipped) => {
                 let next = Self {
                     chain: Arc::clone(&self.chain),
@@ -180,6 +184,11 @@ impl Next {
             }
             None => self.chain.engine.execute(exchange),
         }
+    }
+
+    /// Whether no other plugin concerns this exchange.
+    pub(crate) fn is_engine(&self, exchange: &Exchange) -> bool {
+        !self.chain.plugins[self.position..].iter().any(|plugin| plugin.applies(exchange))
     }
 
     /// The engine's clock: the only one a plugin should look at, so that it obeys virtual time.

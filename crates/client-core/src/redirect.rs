@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use http::header::{
@@ -114,55 +113,15 @@ impl Redirect {
         self
     }
 
-    /// Performs an exchange, and those that its redirects ask for: for an engine that is told to follow them itself. A client's own are followed
-    /// around the engine, which then sees one exchange at a time.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Redirect`], with the reason, and those of `perform`.
-    pub async fn follow<F, Fut>(&self, mut exchange: Exchange, perform: F) -> Result<Response<Body>>
-    where
-        F: Fn(Exchange) -> Fut,
-        Fut: Future<Output = Result<Response<Body>>>,
-    {
-        let of_request = exchange.request.extensions().get::<Self>().cloned();
-        let policy = of_request.as_ref().unwrap_or(self);
-        let mut history = RedirectHistory::default();
-        loop {
-            let head = exchange.clone_head();
-            let body = exchange.request.body().try_clone();
-            let mut response = perform(exchange).await.map_err(|error| match history.0.is_empty() {
-                true => error,
-                // Whatever became of this hop, the first one was acted upon.
-                false => error.with_sent(Sent::Answered),
-            })?;
-            let from = head.request.uri();
-            let decision = policy.decide(response.status(), response.headers(), from, history.0.len());
-            let hop = match decision {
-                Decision::Return => {
-                    if !history.0.is_empty() {
-                        response.extensions_mut().insert(history);
-                    }
-                    return Ok(response);
-                }
-                Decision::Refuse(reason) => return Err(refused(reason, from)),
-                Decision::Follow(hop) => hop,
-            };
-            head.trace.emit(&Event::Redirected {
-                status: hop.status,
-                to: &hop.to,
-            });
-            // The connection is free again before the next exchange asks for one.
-            drop(response);
-            let from = head.request.uri().clone();
-            exchange = follow(head, body, &hop).ok_or_else(|| {
-                let reason = format!(
-                    "{} asks to send the body again, but it is a stream that can be sent only once; Body::reopen makes one \
-                     that can be sent again",
-                    hop.status.as_u16()
-                );
-                refused(reason, &from)
-            })?;
-            history.0.push(hop);
+    /// The redirects of one call, for an engine that is told to follow them itself: it performs an exchange and shows what came of it to
+    /// [`Following::answered`], again and again. A client's own are followed around the engine, which then sees one exchange at a time.
+    pub fn begin(&self, exchange: &Exchange) -> Following {
+        let of_request = exchange.request.extensions().get::<Self>();
+        Following {
+            policy: of_request.unwrap_or(self).clone(),
+            history: RedirectHistory::default(),
+            head: None,
+            body: exchange.request.body().try_clone(),
         }
     }
 
@@ -262,24 +221,81 @@ fn drop_credentials(headers: &mut HeaderMap) {
     }
 }
 
-/// The next exchange, from the head of the last one and its body, if that can be sent again.
-fn follow(mut head: Exchange, body: Option<Body>, hop: &Hop) -> Option<Exchange> {
-    let request = &mut head.request;
-    match next_method(hop.status, request.method()) {
-        Some(method) => {
+/// The redirects of one call; see [`Redirect::begin`].
+#[derive(Debug)]
+pub struct Following {
+    policy: Redirect,
+    history: RedirectHistory,
+    /// The exchange as it was, where plugins may change it on its way: what they add is for this hop.
+    head: Option<Exchange>,
+    /// Its body, if that can be sent again.
+    body: Option<Body>,
+}
+
+impl Following {
+    /// What came of the exchange: the response, where that is the last; or `None`, and the exchange is the next one to perform.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Redirect`], with the reason; and the error that it was given.
+    pub fn answered(&mut self, exchange: &mut Exchange, answer: Result<Response<Body>>) -> Result<Option<Response<Body>>> {
+        let mut response = answer.map_err(|error| match self.history.0.is_empty() {
+            true => error,
+            // Whatever became of this hop, the first one was acted upon.
+            false => error.with_sent(Sent::Answered),
+        })?;
+        let from = exchange.request.uri();
+        let hop = match self.policy.decide(response.status(), response.headers(), from, self.history.0.len()) {
+            Decision::Return => {
+                if !self.history.0.is_empty() {
+                    response.extensions_mut().insert(std::mem::take(&mut self.history));
+                }
+                return Ok(Some(response));
+            }
+            Decision::Refuse(reason) => return Err(refused(reason, from)),
+            Decision::Follow(hop) => hop,
+        };
+        exchange.trace.emit(&Event::Redirected {
+            status: hop.status,
+            to: &hop.to,
+        });
+        // The connection is free again before the next exchange asks for one.
+        drop(response);
+        if let Some(head) = self.head.take() {
+            *exchange = head;
+        }
+        if !follow(exchange, self.body.take(), &hop) {
+            let reason = format!(
+                "{} asks to send the body again, but it is a stream that can be sent only once; Body::reopen makes one that can be sent \
+                 again",
+                hop.status.as_u16()
+            );
+            return Err(refused(reason, &hop.from));
+        }
+        self.body = exchange.request.body().try_clone();
+        self.history.0.push(hop);
+        Ok(None)
+    }
+}
+
+/// Makes the last exchange the next one, with its body once more, if that can be sent again; tells whether it could.
+fn follow(exchange: &mut Exchange, body: Option<Body>, hop: &Hop) -> bool {
+    let request = &mut exchange.request;
+    match (next_method(hop.status, request.method()), body) {
+        (Some(method), _) => {
             *request.method_mut() = method;
+            *request.body_mut() = Body::empty();
             drop_payload_headers(request.headers_mut());
         }
-        None => *request.body_mut() = body?,
+        (None, Some(body)) => *request.body_mut() = body,
+        (None, None) => return false,
     }
     if !url::same_origin(&hop.from, &hop.to) {
         drop_credentials(request.headers_mut());
-        head.left_origin = true;
+        exchange.left_origin = true;
     }
-    let request = &mut head.request;
     request.extensions_mut().remove::<RequestTarget>();
     *request.uri_mut() = hop.to.clone();
-    Some(head)
+    true
 }
 
 impl Plugin for Redirect {
@@ -296,10 +312,17 @@ impl Plugin for Redirect {
         exchange.request.method() != Method::CONNECT
     }
 
-    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
         Box::pin(async move {
-            let next = &next;
-            self.follow(exchange, move |exchange| next.run(exchange)).await
+            let mut following = self.begin(exchange);
+            loop {
+                // An engine leaves the head as it is, which saves most exchanges the copy.
+                following.head = (!next.is_engine(exchange)).then(|| exchange.clone_head());
+                let answer = next.run(exchange).await;
+                if let Some(response) = following.answered(exchange, answer)? {
+                    return Ok(response);
+                }
+            }
         })
     }
 }
@@ -350,7 +373,8 @@ mod tests {
             from: exchange.request.uri().clone(),
             to: uri(to),
         };
-        follow(exchange.clone_head(), exchange.request.body().try_clone(), &hop)
+        let mut next = exchange.clone_head();
+        follow(&mut next, exchange.request.body().try_clone(), &hop).then_some(next)
     }
 
     /// RFC 9110 §15.4, and the Fetch Standard where the RFC allows what browsers do.

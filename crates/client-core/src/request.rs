@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -230,10 +231,16 @@ impl RequestBuilder {
     /// The first mistake made while building, as [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest); what the engine lacks,
     /// as [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported); and whatever goes wrong on the way. A 4xx or 5xx is no error; see
     /// [`Response::error_for_status`].
-    pub async fn send(self) -> Result<Response> {
-        match self.mistake {
-            Some(mistake) => Err(mistake),
-            None => self.client.run(self.exchange).await,
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn would move its large argument once more, and hold it twice"
+    )]
+    pub fn send(mut self) -> impl Future<Output = Result<Response>> + Send {
+        async move {
+            match self.mistake.take() {
+                Some(mistake) => Err(mistake),
+                None => self.client.run(&mut self.exchange).await,
+            }
         }
     }
 

@@ -71,8 +71,10 @@ where
         self.stage
     }
 
-    fn handle<'a>(&'a self, mut exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A layer may keep the request, and go on with it elsewhere.
+        let mut exchange = exchange.take();
         Box::pin(async move {
             let mut request = std::mem::take(&mut exchange.request);
             request.extensions_mut().insert(Passenger {
@@ -135,7 +137,7 @@ where
             };
             let mut exchange = settings.clone_head();
             exchange.request = request.map(Body::from_http_body);
-            next.run(exchange).await
+            next.run(&mut exchange).await
         })
     }
 }

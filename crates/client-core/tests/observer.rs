@@ -138,9 +138,9 @@ fn debug_keeps_secrets() {
     mock.enqueue(Reply::redirect(302, "/next?code=secret").informational(103, headers));
     mock.enqueue(Reply::refused());
     let (events, exchanges) = (printed.clone(), printed.clone());
-    let watch = client_core::plugin_fn(client_core::Stage::Exchange, move |exchange, next: client_core::Next| {
+    let watch = client_core::plugin_fn(client_core::Stage::Exchange, move |mut exchange, next: client_core::Next| {
         exchanges.0.lock().unwrap().push(format!("{exchange:?}"));
-        async move { next.run(exchange).await }
+        async move { next.run(&mut exchange).await }
     });
     let http = HttpClient::builder(mock.clone())
         .install(watch)

@@ -25,7 +25,7 @@ impl Plugin for Says {
         self.stage
     }
 
-    fn handle<'a>(&'a self, exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
         Box::pin(async move {
             self.log.lock().unwrap().push(self.name);
             let answer = next.run(exchange).await;
@@ -119,8 +119,8 @@ fn a_closure_may_do_all_of_it() {
     mock.enqueue(Reply::error(ErrorKind::Closed, "reset"));
     let retry = plugin_fn(Stage::Retry, async |exchange: Exchange, next: Next| {
         loop {
-            let again = exchange.try_clone().expect("a body in memory");
-            if let Ok(response) = next.run(again).await {
+            let mut again = exchange.try_clone().expect("a body in memory");
+            if let Ok(response) = next.run(&mut again).await {
                 return Ok(response);
             }
         }
@@ -176,7 +176,7 @@ impl Plugin for Configured {
         self.applies
     }
 
-    fn handle<'a>(&'a self, mut exchange: Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
+    fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
         exchange.request.headers_mut().insert("x-handled", http::HeaderValue::from_static("1"));
         Box::pin(async move { next.run(exchange).await })
     }
@@ -228,7 +228,7 @@ fn what_a_plugin_asks_for_later_is_checked_too() {
     let streaming = plugin_fn(Stage::Exchange, async |mut exchange: Exchange, next: Next| {
         let body = std::mem::take(exchange.request.body_mut());
         *exchange.request.body_mut() = Body::stream(futures::stream::iter(body.as_bytes().cloned().map(Ok::<_, Error>)));
-        next.run(exchange).await
+        next.run(&mut exchange).await
     });
     let lesser = Mock::new().capabilities().without(Capability::StreamingUpload);
     let mock = Mock::builder().capabilities(lesser).handler(|_| Reply::new()).build();
@@ -251,9 +251,9 @@ fn a_plugin_that_does_not_apply_is_passed_by() {
 #[test]
 fn next_knows_the_clock_and_the_engine() {
     let mock = Mock::with(|_| Reply::new().delay(std::time::Duration::from_secs(3)));
-    let timed = plugin_fn(Stage::Call, async |exchange: Exchange, next: Next| {
+    let timed = plugin_fn(Stage::Call, async |mut exchange: Exchange, next: Next| {
         let started = next.timer().now();
-        let mut response = next.run(exchange).await?;
+        let mut response = next.run(&mut exchange).await?;
         assert_eq!(next.engine().name(), "mock");
         response.extensions_mut().insert(next.timer().now() - started);
         Ok(response)

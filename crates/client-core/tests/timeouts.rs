@@ -215,7 +215,7 @@ fn one_limit_for_all_attempts_and_for_what_plugins_wait() {
     let mock = Mock::with(|_| Reply::status(503).delay(SECOND));
     let retry = plugin_fn(Stage::Retry, async |exchange: client_core::Exchange, next: client_core::Next| {
         loop {
-            let response = next.run(exchange.try_clone().unwrap()).await?;
+            let response = next.run(&mut exchange.try_clone().unwrap()).await?;
             if response.status().is_success() {
                 return Ok(response);
             }

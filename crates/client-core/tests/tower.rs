@@ -44,11 +44,11 @@ fn a_concurrency_limit_is_shared_by_all_calls() {
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mock = Mock::with(|_| Reply::new().delay(SECOND));
     let (inside, highest) = (Arc::clone(&running), Arc::clone(&most));
-    let count = client_core::plugin_fn(Stage::Exchange, move |exchange, next: client_core::Next| {
+    let count = client_core::plugin_fn(Stage::Exchange, move |mut exchange, next: client_core::Next| {
         let (inside, highest) = (Arc::clone(&inside), Arc::clone(&highest));
         async move {
             highest.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            let answer = next.run(exchange).await;
+            let answer = next.run(&mut exchange).await;
             inside.fetch_sub(1, Ordering::SeqCst);
             answer
         }

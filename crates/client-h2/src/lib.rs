@@ -88,7 +88,7 @@ impl Engine for H2 {
         CAPABILITIES
     }
 
-    async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
+    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
         self.transport.execute(exchange, Versions::Http2).await
     }
 

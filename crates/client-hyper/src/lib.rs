@@ -88,8 +88,14 @@ impl Hyper {
         })
     }
 
-    async fn follow(&self, redirects: &Redirect, exchange: Exchange) -> Result<Response<Body>> {
-        redirects.follow(exchange, |mut exchange| async move { self.perform(&mut exchange).await }).await
+    async fn follow(&self, redirects: &Redirect, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let mut following = redirects.begin(exchange);
+        loop {
+            let answer = self.perform(exchange).await;
+            if let Some(response) = following.answered(exchange, answer)? {
+                return Ok(response);
+            }
+        }
     }
 }
 
@@ -124,13 +130,10 @@ impl Engine for Hyper {
         CAPABILITIES
     }
 
-    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its large argument twice")]
-    fn execute(&self, mut exchange: Exchange) -> impl Future<Output = Result<Response<Body>>> + Send {
-        async move {
-            match &self.redirects {
-                None => self.perform(&mut exchange).await,
-                Some(redirects) => Box::pin(self.follow(redirects, exchange)).await,
-            }
+    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        match &self.redirects {
+            None => self.perform(exchange).await,
+            Some(redirects) => Box::pin(self.follow(redirects, exchange)).await,
         }
     }
 

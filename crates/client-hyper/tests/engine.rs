@@ -139,7 +139,7 @@ async fn customized_http2() {
 /// What the engine answers by itself: status, and hops that it followed.
 async fn alone(builder: HyperBuilder, request: http::Request<Body>) -> client_core::Result<(u16, usize)> {
     let engine = AnyEngine::new(builder.build());
-    let response = engine.execute(Exchange::new(request)).await?;
+    let response = engine.execute(&mut Exchange::new(request)).await?;
     let hops = response.extensions().get::<RedirectHistory>().map_or(0, |history| history.hops().len());
     Ok((response.status().as_u16(), hops))
 }

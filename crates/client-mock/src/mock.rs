@@ -223,8 +223,8 @@ impl Engine for Mock {
         &self.0.timer
     }
 
-    async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
-        play::exchange(self, exchange).await
+    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        play::exchange(self, exchange.take()).await
     }
 
     fn close(&self) {

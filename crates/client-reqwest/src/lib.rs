@@ -182,9 +182,9 @@ impl Engine for Reqwest {
         &self.dispatcher
     }
 
-    async fn execute(&self, exchange: Exchange) -> Result<Response<Body>> {
+    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
         let runtime = self.dispatcher.current()?;
-        self.dispatcher.run(self.perform(runtime, exchange)).await
+        self.dispatcher.run(self.perform(runtime, exchange.take())).await
     }
 
     fn check(&self) -> Result<()> {

@@ -1,8 +1,6 @@
 //! What every engine on this transport is made of: a router, a wire, a clock, and the mistakes of its configuration. An engine adds its protocol, its
 //! builder, and what it decides per exchange. That must never enter.
 
-use std::future::Future;
-
 use client_core::{Body, Capabilities, Capability, Error, ErrorKind, Exchange, PoolStats, Result, Timer};
 use http::Response;
 
@@ -83,12 +81,9 @@ impl<P: Protocol> Transport<P> {
     ///
     /// # Errors
     /// As [`route`](Self::route); those of dialing, of waiting, and of the protocol.
-    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its large argument twice")]
-    pub fn execute(&self, mut exchange: Exchange, versions: Versions) -> impl Future<Output = Result<Response<Body>>> + Send {
-        async move {
-            let route = self.route(&exchange, versions)?;
-            self.wire.execute(&route, &mut exchange).await
-        }
+    pub async fn execute(&self, exchange: &mut Exchange, versions: Versions) -> Result<Response<Body>> {
+        let route = self.route(exchange, versions)?;
+        self.wire.execute(&route, exchange).await
     }
 
     /// Makes a connection that an exchange would use; see [`Wire::warm_up`].

@@ -164,7 +164,8 @@ impl Engine for Reference {
         self.pool.close();
     }
 
-    async fn execute(&self, mut exchange: Exchange) -> Result<Response<Body>> {
+    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let mut exchange = exchange.take();
         let key = format!(
             "{}://{}",
             exchange.request.uri().scheme_str().unwrap_or(""),
