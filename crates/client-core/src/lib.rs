@@ -54,7 +54,7 @@ pub use self::http_timeout::HttpTimeout;
 pub use self::limits::Limits;
 pub use self::observer::{Event, Observer, Phase, Trace};
 pub use self::plugin::{FnPlugin, Next, Plugin, Stage, plugin_fn};
-pub use self::redirect::{Hop, Redirect, RedirectHistory};
+pub use self::redirect::{Following, Hop, Redirect, RedirectHistory};
 pub use self::request::RequestBuilder;
 pub use self::response::{BytesStream, Response};
 pub use self::timeouts::{Timeout, TimeoutKind, Timeouts};
