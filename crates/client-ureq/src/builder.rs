@@ -10,6 +10,7 @@ use client_core::{Error, Result, Sent, Timeout, Timeouts, TlsConfig};
 use ureq::Agent;
 use ureq::unversioned::transport::Connector;
 
+use crate::connections::Connections;
 use crate::dial::{Dial, Later, misconfigured};
 use crate::names::Names;
 use crate::socket::BUFFER_SIZE;
@@ -39,6 +40,7 @@ impl Default for UreqBuilder {
             // tokio's pool for blocking calls.
             threads: Size {
                 max_threads: 512,
+                max_places: None,
                 keep_alive: Duration::from_secs(10),
             },
             // ureq's own.
@@ -78,6 +80,14 @@ impl UreqBuilder {
     /// How long a thread waits for more to do before it ends. Default: 10 s, as in tokio's pool for blocking calls.
     pub fn thread_keep_alive(mut self, wait: Duration) -> Self {
         self.threads.keep_alive = wait;
+        self
+    }
+
+    /// The most connections that may be open at a time, over all hosts, those that wait for use included: one of these is closed where it
+    /// is in the way. Further exchanges wait, in the queue of those that wait for a thread; a response that has not been read to its end
+    /// has a connection. Default: no limit.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.threads.max_places = Some(connections);
         self
     }
 
@@ -125,8 +135,9 @@ impl UreqBuilder {
 
     fn check(&self) -> Result<()> {
         self.timeouts.check()?;
-        match self.threads.max_threads {
-            0 | 1 => Err(misconfigured("max_threads: at least 2 are needed, one for exchanges and one for reading responses")),
+        match (self.threads.max_threads, self.threads.max_places) {
+            (0 | 1, _) => Err(misconfigured("max_threads: at least 2 are needed, one for exchanges and one for reading responses")),
+            (_, Some(0)) => Err(misconfigured("max_connections: no connection at all; at least 1 is needed")),
             _ => Ok(()),
         }
     }
@@ -151,7 +162,8 @@ impl UreqBuilder {
             .max_idle_connections_per_host(self.max_idle_per_host)
             .max_idle_age(self.keep_alive);
         let names = Names::new(self.hosts.clone(), self.threads.max_threads);
-        let chain = ().chain(Dial::new(names)).chain(Tls::new(&self.tls)?).chain(Finish);
+        let connections = self.threads.max_places.map(Connections::new);
+        let chain = ().chain(Dial::new(names, connections)).chain(Tls::new(&self.tls)?).chain(Finish);
         Ok(Agent::with_parts(config.build(), chain, Later))
     }
 }

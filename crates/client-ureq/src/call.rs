@@ -19,6 +19,7 @@ use socket2::Socket;
 use crate::error;
 use crate::response::Answer;
 use crate::socket;
+use crate::workers::Place;
 
 /// One exchange, seen from both sides.
 pub(crate) struct Call {
@@ -49,6 +50,8 @@ struct State {
     trailers: Option<HeaderMap>,
     /// What TLS agreed upon, on the connection in use.
     tls: Option<Arc<TlsInfo>>,
+    /// The right to a connection, where they are limited; kept until the connection is in the pool or closed.
+    place: Option<Place>,
     waker: Option<Waker>,
     progress: Progress,
 }
@@ -192,6 +195,21 @@ impl Call {
         drop(state);
         drop(interrupt);
         is_whole
+    }
+
+    /// The worker's side: it has the right to a connection.
+    pub(crate) fn keep(&self, place: Option<Place>) {
+        if place.is_some() {
+            self.lock().place = place;
+        }
+    }
+
+    /// The worker's side: whatever became of the connection, it is in the pool or closed. The next exchange may begin.
+    pub(crate) fn leave(&self) {
+        let mut state = self.lock();
+        let (interrupt, place) = (state.interrupt.take(), state.place.take());
+        drop(state);
+        drop((interrupt, place));
     }
 
     /// The worker's side: what followed the response's body.

@@ -13,6 +13,7 @@ use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
 use crate::call::{self, Call, Interrupt, cancelled};
+use crate::connections::Connections;
 use crate::error::carry;
 use crate::names::Names;
 use crate::socket::Socket;
@@ -24,11 +25,13 @@ const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(crate) struct Dial {
     names: Names,
+    /// Where they are limited.
+    connections: Option<Arc<Connections>>,
 }
 
 impl Dial {
-    pub(crate) fn new(names: Names) -> Self {
-        Self { names }
+    pub(crate) fn new(names: Names, connections: Option<Arc<Connections>>) -> Self {
+        Self { names, connections }
     }
 
     fn dial(&self, details: &ConnectionDetails<'_>, call: &Arc<Call>) -> Result<Socket> {
@@ -43,6 +46,7 @@ impl Dial {
             }
         };
         call.enter(Phase::Connect);
+        let seat = self.connections.as_ref().map(Connections::admit);
         let stream = connect(&addresses, call)?;
         let _ = stream.set_nodelay(true);
         let (remote, local) = (stream.peer_addr().ok(), stream.local_addr().ok());
@@ -52,7 +56,7 @@ impl Dial {
         });
         let stream = Arc::new(stream);
         call.hold(Arc::clone(&stream) as Arc<dyn Interrupt>)?;
-        Ok(Socket::new(stream))
+        Ok(Socket::new(stream, seat))
     }
 }
 

@@ -25,9 +25,10 @@ const MAX_PIECES: usize = 8;
 
 /// Between the two.
 pub(crate) struct Bridge {
+    /// Dropped before the call: a connection is closed before its place is given back.
+    state: Mutex<State>,
     call: Arc<Call>,
     workers: Workers,
-    state: Mutex<State>,
 }
 
 #[derive(Default)]
@@ -98,13 +99,13 @@ impl Bridge {
             let waker = state.waker.take();
             drop(state);
             if is_over {
-                // Whatever became of the connection, it is no longer this call's.
-                self.call.let_go();
-            }
-            waker.into_iter().for_each(Waker::wake);
-            if is_over {
+                // After a failure it still has the connection.
+                drop(reader);
+                self.call.leave();
+                waker.into_iter().for_each(Waker::wake);
                 return;
             }
+            waker.into_iter().for_each(Waker::wake);
         }
     }
 

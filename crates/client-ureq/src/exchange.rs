@@ -129,12 +129,13 @@ impl Patience {
 fn run(worker: &mut Worker<'_>, call: &Arc<Call>, plan: &Plan, agent: &Agent, workers: &Workers) {
     let _current = call::enter(call);
     let _failure = Failure(call);
+    call.keep(worker.take_place());
     let outcome = send(call, plan, agent).and_then(|response| {
         worker.turn_to_body();
         answer(response, call, workers)
     });
     if outcome.is_err() {
-        call.let_go();
+        call.leave();
     }
     call.finish(outcome);
 }

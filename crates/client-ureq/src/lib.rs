@@ -65,6 +65,7 @@
 mod builder;
 mod call;
 mod chunked;
+mod connections;
 mod dial;
 mod download;
 mod error;

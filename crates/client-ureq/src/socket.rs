@@ -12,6 +12,7 @@ use ureq::unversioned::transport::time::Duration as UreqDuration;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use crate::call::{self, Call, Interrupt, cancelled};
+use crate::connections::Seat;
 use crate::error::{carry, ureq_timeout};
 
 /// How much is read and written at a time.
@@ -24,13 +25,16 @@ pub(crate) const STANDSTILL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Arc<TcpStream>,
+    /// Where connections are limited.
+    seat: Option<Seat>,
     buffers: LazyBuffers,
 }
 
 impl Socket {
-    pub(crate) fn new(stream: Arc<TcpStream>) -> Self {
+    pub(crate) fn new(stream: Arc<TcpStream>, seat: Option<Seat>) -> Self {
         Self {
             stream,
+            seat,
             buffers: LazyBuffers::new(BUFFER_SIZE, BUFFER_SIZE),
         }
     }
@@ -106,17 +110,26 @@ impl Transport for Socket {
 
     /// Asked before a pooled connection is used, and before it goes back into the pool.
     fn is_open(&mut self) -> bool {
+        let mut is_over = false;
         if let Ok(call) = call::current() {
             let progress = call.progress();
+            is_over = progress.has_sent;
             let is_wanted = if progress.has_sent { !progress.is_muted } else { !progress.wants_fresh };
             // It is no longer the call's; if the call was cancelled meanwhile, it is shut down already.
             if !call.let_go() || !is_wanted {
                 return false;
             }
         }
+        if !is_over && self.seat.as_mut().is_some_and(|seat| !seat.claim()) {
+            return false;
+        }
         // Bytes that nobody asked for, or the end: either way no request should be sent here.
         let peeked = without_waiting(&self.stream, |stream| stream.peek(&mut [0]));
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        let is_open = peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        if is_open && is_over && let Some(seat) = &mut self.seat {
+            seat.offer(&self.stream);
+        }
+        is_open
     }
 }
 

@@ -4,6 +4,9 @@
 //! more bytes until they are there. Exchanges never take every thread: a request body may come out of a response body of the same
 //! engine, and a pool full of such uploads would otherwise wait for itself.
 //!
+//! Where connections are limited, an exchange also needs a [`Place`], which it keeps when it has given up its thread: until its response
+//! has ended. Places are given out by the same queue, so that nobody waits in two.
+//!
 //! What must never enter this file: HTTP, ureq.
 
 use std::collections::BTreeMap;
@@ -24,6 +27,8 @@ pub(crate) struct Workers(Arc<Shared>);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     pub(crate) max_threads: usize,
+    /// How many places there are; `None`: nobody needs one.
+    pub(crate) max_places: Option<usize>,
     /// How long a thread waits for more to do.
     pub(crate) keep_alive: Duration,
 }
@@ -61,6 +66,8 @@ struct State {
     /// Threads that were made, and have not come to take their job yet.
     starting: usize,
     busy_exchanges: usize,
+    /// Places that are taken.
+    places: usize,
     is_closed: bool,
 }
 
@@ -128,6 +135,7 @@ impl Ticket {
 pub(crate) struct Worker<'a> {
     shared: &'a Arc<Shared>,
     lane: Lane,
+    place: Option<Place>,
 }
 
 impl Worker<'_> {
@@ -140,6 +148,23 @@ impl Worker<'_> {
             // If no thread can be made for the one that may now run, this thread takes it afterwards.
             let _ = self.shared.call(state);
         }
+    }
+
+    /// The exchange's place, where one is needed. It is given back with the job, unless it is taken from here.
+    pub(crate) fn take_place(&mut self) -> Option<Place> {
+        self.place.take()
+    }
+}
+
+/// The right to a connection. Dropping it lets the next exchange begin.
+pub(crate) struct Place(Arc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.places -= 1;
+        // If no thread can be made for the next exchange, the first one that comes by takes it.
+        let _ = self.0.call(state);
     }
 }
 
@@ -179,10 +204,16 @@ impl Shared {
                 // One was taken; there may be another for somebody else.
                 (state, _) = self.call(state);
                 drop(state);
-                let mut worker = Worker { shared: &self, lane };
+                let place = (lane == Lane::Exchange && self.size.max_places.is_some()).then(|| Place(Arc::clone(&self)));
+                let mut worker = Worker {
+                    shared: &self,
+                    lane,
+                    place,
+                };
                 // A panic inside ureq is this job's failure, which its own guard reports; the thread lives on.
                 let _ = catch_unwind(AssertUnwindSafe(|| job(&mut worker)));
                 let lane = worker.lane;
+                drop(worker);
                 state = self.lock();
                 state.busy_exchanges -= usize::from(lane == Lane::Exchange);
             }
@@ -214,10 +245,15 @@ impl State {
         }
     }
 
+    /// How many exchanges may begin now.
+    fn free(&self, size: Size) -> usize {
+        let threads = size.max_exchanges().saturating_sub(self.busy_exchanges);
+        size.max_places.map_or(threads, |max| threads.min(max.saturating_sub(self.places)))
+    }
+
     /// How many of the queued jobs may run now.
     fn runnable(&self, size: Size) -> usize {
-        let free = size.max_exchanges().saturating_sub(self.busy_exchanges);
-        self.bodies.len() + self.exchanges.len().min(free)
+        self.bodies.len() + self.exchanges.len().min(self.free(size))
     }
 
     /// The next job: bodies first, since finishing what was begun frees connections.
@@ -225,11 +261,12 @@ impl State {
         if let Some((_, job)) = self.bodies.pop_first() {
             return Some((Lane::Body, job));
         }
-        if self.busy_exchanges >= size.max_exchanges() {
+        if self.free(size) == 0 {
             return None;
         }
         let (_, job) = self.exchanges.pop_first()?;
         self.busy_exchanges += 1;
+        self.places += usize::from(size.max_places.is_some());
         Some((Lane::Exchange, job))
     }
 }
@@ -244,7 +281,12 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn pool(max_threads: usize, keep_alive: Duration) -> Workers {
-        Workers::new(Size { max_threads, keep_alive })
+        let max_places = None;
+        Workers::new(Size {
+            max_threads,
+            max_places,
+            keep_alive,
+        })
     }
 
     /// A job that says when it runs and ends when it is told to.
@@ -300,6 +342,38 @@ mod tests {
         assert_eq!(seen.recv().unwrap(), "next");
         turned.wait();
         drop(next);
+    }
+
+    #[test]
+    fn a_place_is_kept_beyond_its_thread() {
+        let size = Size {
+            max_threads: 8,
+            max_places: Some(1),
+            keep_alive: HOUR,
+        };
+        let workers = Workers::new(size);
+        let (log, seen) = channel();
+        let (kept, place) = channel();
+        let job = move |worker: &mut Worker<'_>| {
+            worker.turn_to_body();
+            kept.send(worker.take_place()).unwrap();
+        };
+        workers.submit(Lane::Exchange, job).unwrap();
+        let place = place.recv().unwrap();
+        assert!(place.is_some());
+        let (next, ticket) = held(&workers, Lane::Exchange, "next", &log);
+        drop(held(&workers, Lane::Body, "body", &log));
+        assert_eq!(seen.recv().unwrap(), "body", "a body needs no place");
+        drop(place);
+        assert_eq!(seen.recv().unwrap(), "next");
+        assert!(!ticket.withdraw());
+        // Given back with the job, too, by one that panics as by any other.
+        drop(next);
+        workers
+            .submit(Lane::Exchange, |_: &mut Worker<'_>| std::panic::resume_unwind(Box::new(())))
+            .unwrap();
+        drop(held(&workers, Lane::Exchange, "last", &log));
+        assert_eq!(seen.recv().unwrap(), "last");
     }
 
     #[test]

@@ -359,6 +359,7 @@ fn mistakes_are_told_when_a_client_is_built_and_never_panic() {
         refused.to_string()
     };
     assert!(wrong(Ureq::builder().max_threads(1)).contains("max_threads: at least 2"));
+    assert!(wrong(Ureq::builder().max_connections(0)).contains("max_connections: no connection at all"));
     assert!(wrong(Ureq::builder().connect_timeout(Duration::ZERO)).contains("connect timeout of zero"));
     assert!(wrong(Ureq::builder().socket_timeout(Duration::ZERO)).contains("socket timeout of zero"));
 }
