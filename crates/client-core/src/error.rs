@@ -205,6 +205,11 @@ impl Error {
         self.0.kind
     }
 
+    /// The line that says what was wrong, without what the kind puts before it.
+    pub(crate) fn into_message(self) -> Cow<'static, str> {
+        self.0.message
+    }
+
     /// The phase in which it happened, where it happened in one.
     pub fn phase(&self) -> Option<Phase> {
         self.0.phase

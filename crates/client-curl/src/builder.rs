@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client_core::{Capability, Error, ErrorKind, Result, Sent, Timeout, Timeouts, TlsConfig};
+use client_core::{Capability, Error, ErrorKind, Mistake, Result, Timeout, Timeouts, TlsConfig};
 
 use crate::driver::Driver;
 use crate::progress::Via;
@@ -107,7 +107,7 @@ impl CurlBuilder {
     pub fn build(self) -> Curl {
         let timeouts = self.timeouts;
         Curl {
-            driver: self.config().map(|config| Driver::new(Arc::new(config))).map_err(|error| Mistake::of(&error)),
+            driver: self.config().map(|config| Driver::new(Arc::new(config))).map_err(Mistake::from),
             timeouts,
         }
     }
@@ -249,35 +249,6 @@ pub(crate) struct ProxyRoute {
     pub(crate) url: String,
     pub(crate) credentials: Option<(String, String)>,
     pub(crate) tls: Tls,
-}
-
-/// What is wrong with the configuration. [`Error`] cannot be cloned, and this is told again and again.
-#[derive(Clone, Debug)]
-pub(crate) struct Mistake {
-    kind: ErrorKind,
-    capability: Option<Capability>,
-    message: String,
-}
-
-impl Mistake {
-    fn of(error: &Error) -> Self {
-        Self {
-            kind: error.kind(),
-            capability: error.capability(),
-            message: error.to_string(),
-        }
-    }
-
-    pub(crate) fn error(&self) -> Error {
-        match self.capability {
-            Some(capability) => Error::unsupported(capability),
-            None => {
-                // The message begins with what the kind puts before it.
-                let message = self.message.split_once(": ").map_or(&*self.message, |(_, rest)| rest);
-                Error::new(self.kind, message.to_owned()).with_sent(Sent::Nothing)
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -94,11 +94,10 @@ mod transfer;
 mod upload;
 mod worker;
 
-use client_core::{Body, Capabilities, Capability, Engine, Exchange, Result, Timeouts, Timer};
+use client_core::{Body, Capabilities, Capability, Engine, Exchange, Mistake, Result, Timeouts, Timer};
 use curl::Version;
 use http::Response;
 
-use builder::Mistake;
 pub use builder::{CurlBuilder, CurlProxy};
 use driver::Driver;
 use timer::NoTimer;

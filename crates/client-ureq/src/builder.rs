@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use client_core::{Error, Result, Sent, Timeout, Timeouts, TlsConfig};
+use client_core::{Mistake, Result, Timeout, Timeouts, TlsConfig};
 use ureq::Agent;
 use ureq::unversioned::transport::Connector;
 
@@ -126,7 +126,7 @@ impl UreqBuilder {
     /// The engine. What is wrong with its configuration is told when a client is built of it, and by every exchange.
     pub fn build(self) -> Ureq {
         Ureq {
-            agent: self.agent().map_err(|error| Mistake::of(&error)),
+            agent: self.agent().map_err(Mistake::from),
             timeouts: self.timeouts,
             workers: Workers::new(self.threads),
             timer: timer::ThreadTimer::default(),
@@ -136,7 +136,9 @@ impl UreqBuilder {
     fn check(&self) -> Result<()> {
         self.timeouts.check()?;
         match (self.threads.max_threads, self.threads.max_places) {
-            (0 | 1, _) => Err(misconfigured("max_threads: at least 2 are needed, one for exchanges and one for reading responses")),
+            (0 | 1, _) => {
+                Err(misconfigured("max_threads: at least 2 are needed, one for exchanges and one for reading responses"))
+            }
             (_, Some(0)) => Err(misconfigured("max_connections: no connection at all; at least 1 is needed")),
             _ => Ok(()),
         }
@@ -165,34 +167,5 @@ impl UreqBuilder {
         let connections = self.threads.max_places.map(Connections::new);
         let chain = ().chain(Dial::new(names, connections)).chain(Tls::new(&self.tls)?).chain(Finish);
         Ok(Agent::with_parts(config.build(), chain, Later))
-    }
-}
-
-/// What is wrong with the configuration. [`Error`] cannot be cloned, and this is told again and again.
-#[derive(Clone, Debug)]
-pub(crate) struct Mistake {
-    kind: client_core::ErrorKind,
-    capability: Option<client_core::Capability>,
-    message: String,
-}
-
-impl Mistake {
-    fn of(error: &Error) -> Self {
-        Self {
-            kind: error.kind(),
-            capability: error.capability(),
-            message: error.to_string(),
-        }
-    }
-
-    pub(crate) fn error(&self) -> Error {
-        match self.capability {
-            Some(capability) => Error::unsupported(capability),
-            None => {
-                // The message begins with what the kind puts before it.
-                let message = self.message.split_once(": ").map_or(&*self.message, |(_, rest)| rest);
-                Error::new(self.kind, message.to_owned()).with_sent(Sent::Nothing)
-            }
-        }
     }
 }

@@ -82,11 +82,10 @@ mod upload;
 mod wire;
 mod workers;
 
-use client_core::{Body, Capabilities, Capability, Engine, Exchange, Result, Timeouts, Timer};
+use client_core::{Body, Capabilities, Capability, Engine, Exchange, Mistake, Result, Timeouts, Timer};
 use http::Response;
 use ureq::Agent;
 
-use builder::Mistake;
 pub use builder::UreqBuilder;
 use timer::ThreadTimer;
 use workers::Workers;

@@ -126,7 +126,10 @@ impl Transport for Socket {
         // Bytes that nobody asked for, or the end: either way no request should be sent here.
         let peeked = without_waiting(&self.stream, |stream| stream.peek(&mut [0]));
         let is_open = peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-        if is_open && is_over && let Some(seat) = &mut self.seat {
+        if is_open
+            && is_over
+            && let Some(seat) = &mut self.seat
+        {
             seat.offer(&self.stream);
         }
         is_open
