@@ -52,9 +52,11 @@ pub(crate) async fn receive(response: reqwest::Response, asked: &Asked, wanted: 
         head.extensions_mut().insert(OnUpgrade::new(Upgraded::new(FuturesIo(stream))));
         return Ok(head.map(|()| Body::empty()));
     }
+    let is_http2 = response.version() == Version::HTTP_2;
     let body = Response::<reqwest::Body>::from(response).into_body();
     let body = Download {
         left: body.size_hint().exact(),
+        is_http2,
         body,
         limits: asked.limits,
         silence: Silence::new(call),
@@ -134,8 +136,10 @@ struct Download {
     body: reqwest::Body,
     limits: Limits,
     silence: Silence,
-    /// Bytes that are still to come, where it is known. hyper takes HTTP/2's RST_STREAM with NO_ERROR or CANCEL for an end.
+    /// Bytes that are still to come, where it is known. hyper takes HTTP/2's RST_STREAM with NO_ERROR for an end.
     left: Option<u64>,
+    /// There the stream says itself whether it has ended ([`is_end_stream`](http_body::Body::is_end_stream)), or was cut off.
+    is_http2: bool,
     /// Whether the reader has already found nothing: from then on the server is silent. A reader's own pause is not the server's.
     is_waiting: bool,
     wanted: Wanted,
@@ -172,7 +176,16 @@ impl http_body::Body for Download {
             None => {
                 self.wanted.0.abandon();
                 let left = self.left.take().filter(|&left| left > 0);
-                left.map(|left| Err(self.fail(ErrorKind::Closed, format!("the server ended the body {left} bytes early"))))
+                let is_cut = std::mem::take(&mut self.is_http2) && !self.body.is_end_stream();
+                match left {
+                    Some(left) => {
+                        Some(Err(self.fail(ErrorKind::Closed, format!("the server ended the body {left} bytes early"))))
+                    }
+                    None if is_cut => {
+                        Some(Err(self.fail(ErrorKind::Closed, "the server reset the stream before its end".to_owned())))
+                    }
+                    None => None,
+                }
             }
         })
     }
