@@ -237,6 +237,38 @@ impl Call {
         self.enter(state, phase);
     }
 
+    /// Whether another connection may be made: not after one that died under an answer, with which libcurl would begin again.
+    pub(crate) fn may_dial(&self) -> bool {
+        let mut state = self.lock();
+        if state.progress.has_begun {
+            let error = state
+                .progress
+                .error(ErrorKind::Closed, "the server closed the connection in the middle of its answer");
+            state.failure.get_or_insert(error);
+            return false;
+        }
+        true
+    }
+
+    /// Whether whatever comes next is the beginning of an answer on a kept connection. Over TLS, and in HTTP/2, it may be anything.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        if self.terms.is_tls || self.terms.may_be_http2 || self.terms.via == Via::HttpsProxy {
+            return false;
+        }
+        let progress = &self.lock().progress;
+        progress.moved.is_some() && progress.is_reused && !progress.has_answer && !progress.has_begun
+    }
+
+    /// Whether it came to a connection that others had used, and has got nothing from it.
+    pub(crate) fn is_bystander(&self) -> bool {
+        let progress = &self.lock().progress;
+        progress.is_reused && !progress.has_answer
+    }
+
+    pub(crate) fn begin_unseen_answer(&self) {
+        self.lock().progress.has_begun = true;
+    }
+
     /// TCP is there, and the connection not ready: what it is that is waited for.
     pub(crate) fn beyond_tcp(&self, has_heard: bool) {
         let mut state = self.lock();
@@ -271,7 +303,7 @@ impl Call {
             let error = Error::new(ErrorKind::Closed, "the server closed the connection");
             let is_refused = std::mem::take(&mut progress.is_refused);
             let error = error.with_phase(phase).with_sent(if is_refused { Sent::Nothing } else { phase.sent() });
-            let may_repeat = (self.terms.is_idempotent || is_refused) && !progress.has_answer;
+            let may_repeat = (self.terms.is_idempotent || is_refused) && !progress.has_answer && !progress.has_begun;
             if !may_repeat || state.up.has_pulled {
                 state.failure.get_or_insert(error);
                 return false;

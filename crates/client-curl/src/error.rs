@@ -77,6 +77,11 @@ fn meaning(error: &curl::Error, text: &str, easy: &Easy2<Transfer>, call: &Call)
         _ if !is_ready => (ErrorKind::Connect, phase.max(Phase::Connect), format!("no connection: {said}")),
         // nghttp2's own bound, far beyond any sensible limit.
         curl_sys::CURLE_HTTP2 if text.contains("CONTINUATION") => (ErrorKind::TooLarge, phase, said.to_owned()),
+        // nghttp2 counts what still arrives of streams that were cancelled, among other things, and ends the session when it is much. The call
+        // that comes next has nothing to do with it.
+        curl_sys::CURLE_HTTP2 if text.starts_with(GIVEN_UP) && call.is_bystander() => {
+            (ErrorKind::Closed, phase, "libcurl gave the connection up".to_owned())
+        }
         // The session is over, and nothing was wrong with it.
         curl_sys::CURLE_HTTP2 if text.is_empty() || text.starts_with("Send failure") || text.starts_with("Recv failure") => {
             (ErrorKind::Closed, phase, "the server closed the connection".to_owned())
@@ -111,6 +116,9 @@ pub(crate) fn ends_session(error: &Error) -> bool {
 fn is_about_coding(text: &str) -> bool {
     ["chunk", "hunk", "header", "Header", "Nul byte"].iter().any(|word| text.contains(word))
 }
+
+/// ENHANCE_YOUR_CALM, said by ourselves.
+const GIVEN_UP: &str = "nghttp2 shuts down connection with error 11";
 
 // curl-sys 0.4 lacks these.
 const CURLE_PROXY: curl_sys::CURLcode = 97;

@@ -46,6 +46,8 @@ pub(crate) struct Progress {
     pub(crate) moved: Option<Instant>,
     pub(crate) is_reused: bool,
     pub(crate) has_answer: bool,
+    /// Bytes came on a kept connection that were nothing but an answer's, though no line of it is whole.
+    pub(crate) has_begun: bool,
     pub(crate) is_http1: bool,
     /// The connection is none that the request may go over.
     pub(crate) is_forbidden: bool,
@@ -82,6 +84,7 @@ impl Progress {
             moved: None,
             is_reused: false,
             has_answer: false,
+            has_begun: false,
             is_http1: false,
             is_forbidden: false,
             has_heard: false,

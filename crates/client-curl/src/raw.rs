@@ -7,6 +7,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -16,6 +17,7 @@ use curl::easy::Easy2;
 use curl::multi::{Easy2Handle, Multi, Socket};
 use curl_sys::{CURL, CURLINFO, CURLMoption, CURLoption, curl_slist};
 use polling::{Event, PollMode, Poller};
+use socket2::SockRef;
 
 use crate::transfer::{Hooks, Transfer};
 
@@ -158,6 +160,11 @@ pub(crate) fn retire_connections(multi: &Multi) {
     let _ = unsafe { curl_sys::curl_multi_setopt(multi.raw(), CURLMOPT_NETWORK_CHANGED, CURLMNWC_CLEAR_CONNS) };
 }
 
+/// Whether bytes have come on an open socket of libcurl's that it has not read yet: more than its end.
+pub(crate) fn has_bytes(socket: Socket) -> bool {
+    SockRef::from(&borrow(socket)).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|n| n > 0)
+}
+
 /// Waits for what `interest` says of a socket of libcurl's, from now on.
 pub(crate) fn watch(poller: &Poller, socket: Socket, interest: Event) -> io::Result<()> {
     let changed = poller.modify_with_mode(borrow(socket), interest, PollMode::Level);
@@ -178,7 +185,7 @@ pub(crate) fn forget(poller: &Poller, socket: Socket) {
 
 #[cfg(unix)]
 fn borrow<'a>(socket: Socket) -> std::os::fd::BorrowedFd<'a> {
-    // SAFETY: it is only used within the callback in which libcurl names it, so it is open.
+    // SAFETY: it is only used within the callback in which libcurl names it, or before libcurl is called again after that: so it is open.
     unsafe { std::os::fd::BorrowedFd::borrow_raw(socket) }
 }
 
@@ -203,10 +210,7 @@ fn with_hooks(data: *mut c_void, call: impl FnOnce(&Hooks) -> c_int) -> c_int {
 }
 
 extern "C" fn on_resolve(_state: *mut c_void, _reserved: *mut c_void, data: *mut c_void) -> c_int {
-    with_hooks(data, |hooks| {
-        hooks.resolving();
-        OK
-    })
+    with_hooks(data, |hooks| if hooks.resolving() { OK } else { ABORT })
 }
 
 extern "C" fn on_ready(

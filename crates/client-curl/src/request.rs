@@ -9,7 +9,7 @@ use client_core::{
     Version,
 };
 use curl::easy::HttpVersion;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, UPGRADE};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
 
 use crate::progress::Via;
@@ -24,6 +24,9 @@ pub(crate) struct Plan {
     pub(crate) lines: Vec<Vec<u8>>,
     pub(crate) content: Content,
     target: Target,
+    /// What the field Host says where the user does not.
+    pub(crate) authority: String,
+    pub(crate) has_host: bool,
     pub(crate) is_tls: bool,
     /// The call's own, before the engine's.
     pub(crate) unix_socket: Option<PathBuf>,
@@ -83,6 +86,7 @@ pub(crate) fn plan(exchange: &mut Exchange) -> Result<Plan> {
     }
     let is_asterisk = request.extensions().get() == Some(&RequestTarget::Asterisk);
     let host = uri.host().unwrap_or_default();
+    let authority = uri.authority().map_or("", Authority::as_str);
     Ok(Plan {
         url: uri.to_string(),
         host: host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase(),
@@ -92,6 +96,8 @@ pub(crate) fn plan(exchange: &mut Exchange) -> Result<Plan> {
         lines: lines(exchange, &content),
         content,
         target: target(uri, is_asterisk),
+        authority: without_default_port(authority, is_tls).to_owned(),
+        has_host: request.headers().contains_key(HOST),
         is_tls,
         unix_socket: request.extensions().get::<UnixSocket>().map(|socket| socket.path().to_owned()),
         may_be_http2: matches!(version, HttpVersion::V2TLS | HttpVersion::V2PriorKnowledge),
@@ -115,12 +121,16 @@ fn target(uri: &Uri, is_asterisk: bool) -> Target {
         };
     }
     let slash = if path.starts_with('/') { "" } else { "/" };
-    let default = if scheme == "https" { ":443" } else { ":80" };
-    let authority = authority.strip_suffix(default).unwrap_or(authority);
+    let authority = without_default_port(authority, scheme == "https");
     Target {
         absolute_form: format!("{scheme}://{authority}{slash}{path}"),
         origin_form: format!("{slash}{path}"),
     }
+}
+
+fn without_default_port(authority: &str, is_tls: bool) -> &str {
+    let default = if is_tls { ":443" } else { ":80" };
+    authority.strip_suffix(default).unwrap_or(authority)
 }
 
 fn asks_to_close(headers: &HeaderMap) -> bool {

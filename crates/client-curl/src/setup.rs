@@ -7,10 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use curl::easy::{Auth, Easy2, List};
 
-use crate::builder::Config;
+use crate::builder::{Config, ProxyRoute};
 use crate::call::Call;
+use crate::progress::Via;
 use crate::raw::{self, Fields};
 use crate::request::{Content, Plan};
 use crate::transfer::{Desk, Transfer};
@@ -35,8 +38,9 @@ pub(crate) fn transfer(plan: Plan, call: &Arc<Call>, config: &Config, desk: &Rc<
         Content::Stream { length } => Some(*length),
     };
     let target = plan.target(config.via()).to_owned();
+    let forwarder = forwarder(&plan, config);
     let mut easy = Easy2::new(Transfer::new(call, plan.content, desk));
-    easy.url(&plan.url)?;
+    easy.url(forwarder.map_or(&plan.url, |proxy| &proxy.url))?;
     easy.path_as_is(true)?;
     easy.http_version(plan.version)?;
     easy.http_content_decoding(false)?;
@@ -59,6 +63,15 @@ pub(crate) fn transfer(plan: Plan, call: &Arc<Call>, config: &Config, desk: &Rc<
     easy.custom_request(&plan.method)?;
     let mut fields = Fields::new();
     plan.lines.into_iter().try_for_each(|line| fields.push(line))?;
+    if let Some(proxy) = forwarder {
+        if !plan.has_host {
+            fields.push(format!("host: {}", plan.authority).into_bytes())?;
+        }
+        if let Some((user, password)) = &proxy.credentials {
+            let credentials = BASE64.encode(format!("{user}:{password}"));
+            fields.push(format!("proxy-authorization: Basic {credentials}").into_bytes())?;
+        }
+    }
     raw::set_fields(&mut easy, fields)?;
     raw::set_quick_exit(&easy)?;
     raw::set_hooks(&mut easy)?;
@@ -69,12 +82,29 @@ pub(crate) fn transfer(plan: Plan, call: &Arc<Call>, config: &Config, desk: &Rc<
     }
     // What ALPN agreed upon, and which streams a server left alone, is told nowhere else: see `Transfer::debug`.
     easy.verbose(plan.may_be_http2)?;
-    route(&mut easy, &plan.host, plan.port, config)?;
+    match forwarder {
+        Some(_) => direct(&mut easy)?,
+        None => route(&mut easy, &plan.host, plan.port, config)?,
+    }
     if let Some(path) = plan.unix_socket.as_ref().or(config.unix_socket.as_ref()) {
         easy.unix_socket_path(Some(path))?;
     }
-    config.tls.apply(&mut easy)?;
+    forwarder.map_or(&config.tls, |proxy| &proxy.tls).apply(&mut easy)?;
     Ok(easy)
+}
+
+/// The `https` proxy that an `http` request is for: it is one to that proxy, by TLS, and its target is the URL (RFC 9112 §3.2.2). Told of a proxy
+/// instead, libcurl 8.22 makes a connection for each such request: it looks among those without TLS for one to use again.
+fn forwarder<'a>(plan: &Plan, config: &'a Config) -> Option<&'a ProxyRoute> {
+    let is_local = plan.unix_socket.is_some() || config.unix_socket.is_some();
+    let is_forwarded = config.via() == Via::HttpsProxy && !plan.is_tls && !plan.may_be_http2 && !is_local;
+    config.proxy.as_ref().filter(|_| is_forwarded)
+}
+
+/// Without a proxy. Without these two options libcurl asks the environment.
+fn direct(easy: &mut Easy2<Transfer>) -> Result<(), curl::Error> {
+    easy.noproxy("")?;
+    easy.proxy("")
 }
 
 /// The way to the server.
@@ -85,11 +115,10 @@ fn route(easy: &mut Easy2<Transfer>, host: &str, port: u16, config: &Config) -> 
         list.append(&format!("{host}:{port}:{}", addresses.join(",")))?;
         easy.resolve(list)?;
     }
-    // Without these two libcurl asks the environment.
-    easy.noproxy("")?;
     let Some(proxy) = &config.proxy else {
-        return easy.proxy("");
+        return direct(easy);
     };
+    easy.noproxy("")?;
     // SOCKS4a is for names; libcurl would send an address as one.
     let is_ipv4 = host.parse::<std::net::Ipv4Addr>().is_ok();
     match proxy.url.strip_prefix("socks4a://").filter(|_| is_ipv4) {

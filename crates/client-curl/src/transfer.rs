@@ -232,6 +232,9 @@ impl Handler for Transfer {
     }
 
     fn open_socket(&mut self, family: c_int, socktype: c_int, protocol: c_int) -> Option<Socket> {
+        if !self.hooks.call.may_dial() {
+            return None;
+        }
         // Of socket2: closed by itself in programs that this one starts.
         let socket = socket2::Socket::new(family.into(), socktype.into(), Some(protocol.into())).ok()?;
         let socket = into_raw(socket);
@@ -252,8 +255,12 @@ fn into_raw(socket: socket2::Socket) -> Socket {
 }
 
 impl Hooks {
-    pub(crate) fn resolving(&self) {
-        self.call.dial(Phase::Resolve);
+    pub(crate) fn resolving(&self) -> bool {
+        let may_dial = self.call.may_dial();
+        if may_dial {
+            self.call.dial(Phase::Resolve);
+        }
+        may_dial
     }
 
     pub(crate) fn ready(&self, remote: Option<SocketAddr>, local: Option<SocketAddr>) -> bool {

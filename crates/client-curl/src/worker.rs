@@ -230,6 +230,9 @@ impl Worker {
             };
             for call in self.owners.get(&socket).into_iter().flatten().filter_map(|id| self.transfers.get(id)) {
                 call.call.moved();
+                if event.readable && call.call.awaits_answer() && raw::has_bytes(socket) {
+                    call.call.begin_unseen_answer();
+                }
             }
             let mut readiness = Readiness::new();
             readiness.input(event.readable).output(event.writable);
