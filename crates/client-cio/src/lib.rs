@@ -18,6 +18,13 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # What is not declared, and why
+//!
+//! | capability | why not, and what it would take |
+//! |---|---|
+//! | `Http2`, `Http2PriorKnowledge`, `StrictHttp2`, `Http2RequestTrailers` | one codec, that of HTTP/1.1, is the point of it; `client-hyper` speaks both |
+//! | `Http3` | it would take QUIC, and a transport over UDP |
+//!
 //! The life of an exchange in this crate: `config.rs` (what the user set) → `connection.rs` (the protocol as the transport's wire sees
 //! it) → `driver.rs` (one exchange) → `upload.rs` (its sending side) and `h1/` (its syntax).
 
@@ -94,6 +101,7 @@ const CAPABILITIES: Capabilities = transport::CAPABILITIES
     .with(Capability::AsteriskForm)
     .with(Capability::ExpectContinue)
     .with(Capability::Informational)
+    .with(Capability::HeadProgress)
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::RequestTrailers)

@@ -12,7 +12,7 @@ use client_core::{
 use futures_util::stream;
 
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
-use crate::cases::OK;
+use crate::cases::{OK, answers_are_few, are_unwatched, is_lenient, status_is_untold};
 use crate::ctx::{Ctx, Expect};
 use crate::servers::{Authority, Certificate, ProxyPlan, Script, Tls};
 use crate::subject::Settings;
@@ -28,6 +28,10 @@ pub(crate) fn can_be_asked(capability: Capability) -> bool {
             | Capability::ConnectionReuse
             | Capability::PoolStats
             | Capability::ExactHeaders
+            | Capability::StrictHttp2
+            | Capability::ProxyStatus
+            | Capability::ProxyAnswers
+            | Capability::HeadProgress
     )
 }
 
@@ -65,6 +69,8 @@ pub(crate) async fn is_refused(ctx: &Ctx, capability: Capability) -> Outcome {
 /// What cannot be asked for is not there: what is declared is what is measured. The rest of the exchange is as it should be.
 pub(crate) async fn is_left_out(ctx: &Ctx, capability: Capability) -> Outcome {
     let (client, app) = (ctx.client()?, ctx.app());
+    let has = |capability| ctx.has(capability);
+    let tunnels = || Ok::<_, Stop>(has(Capability::HttpProxy)? && has(Capability::Tls)? && has(Capability::CustomRoots)?);
     match capability {
         Capability::ConnectionReuse => {
             for _ in 0..2 {
@@ -108,6 +114,11 @@ pub(crate) async fn is_left_out(ctx: &Ctx, capability: Capability) -> Outcome {
                 .expect_body("hello")
                 .await?;
         }
+        // Without HTTP/2, without such proxies, there is nothing that could be done instead.
+        Capability::StrictHttp2 if has(Capability::Http2)? || has(Capability::Http2PriorKnowledge)? => is_lenient(ctx).await?,
+        Capability::ProxyStatus if tunnels()? => status_is_untold(ctx).await?,
+        Capability::ProxyAnswers if tunnels()? => answers_are_few(ctx).await?,
+        Capability::HeadProgress if has(Capability::Http1)? => are_unwatched(ctx).await?,
         Capability::ResponseTrailers => {
             let request = client.get(app.url("/trailers")).header("te", "trailers").header("connection", "te");
             let mut response = ctx.wait("the head has arrived", request.send()).await?;
@@ -190,6 +201,10 @@ pub(crate) fn ask(client: &HttpClient, capability: Capability, url: &str) -> Res
         Capability::ExpectContinue => client.post(url).header(EXPECT, "100-continue").body("a"),
         Capability::StreamingUpload => client.post(url).body(Body::stream(chunks())),
         Capability::RequestTrailers => client.post(url).body(Body::from("a").with_trailers(HeaderMap::new())),
+        Capability::Http2RequestTrailers => client
+            .post(url.replace("http:", "https:"))
+            .version(Version::HTTP_2)
+            .body(Body::from("a").with_trailers(HeaderMap::new())),
         other => return Err(Stop::failed(format!("the suite does not know how to ask for {other:?}"))),
     })
 }

@@ -42,6 +42,9 @@ capabilities! {
     Http2PriorKnowledge => "h2c", "HTTP/2 by prior knowledge";
     /// HTTP/3 (RFC 9114).
     Http3 => "http3", "HTTP/3";
+    /// HTTP/2 is taken at its word (RFC 9113 §8.1.1): a field that is malformed is refused, not left out; a body that ends by a reset, whatever its
+    /// code, is not whole; more DATA than was allowed is refused; what is cancelled is reset as cancelled.
+    StrictHttp2 => "strict-http2", "strictness in HTTP/2";
     /// `https` URLs.
     Tls => "tls", "https";
     /// Trust in given root certificates only.
@@ -64,6 +67,12 @@ capabilities! {
     HttpsProxy => "https-proxy", "an HTTPS proxy";
     /// SOCKS 4, 4a, 5 and 5h proxies.
     SocksProxy => "socks-proxy", "a SOCKS proxy";
+    /// What a proxy makes of a CONNECT of the engine's own is told: [`Phase::Proxy`](crate::Phase::Proxy) while it thinks, and the status by
+    /// which it refuses. That it refused, as [`ErrorKind::Proxy`](crate::ErrorKind::Proxy), every engine tells.
+    ProxyStatus => "proxy-status", "telling the status of a proxy's answer";
+    /// Each answer to CONNECT that HTTP allows is understood: 1xx are passed over, any 2xx opens the tunnel, and what comes with it is the
+    /// tunnel's (RFC 9110 §9.3.6, §15.2).
+    ProxyAnswers => "proxy-answers", "every answer of a proxy that HTTP allows";
     /// Unix domain sockets.
     UnixSocket => "unix-socket", "a Unix socket";
     /// `Upgrade`, handing out the raw stream (RFC 9110 §7.8).
@@ -76,12 +85,17 @@ capabilities! {
     ExpectContinue => "expect-continue", "Expect: 100-continue";
     /// Informational responses are events (RFC 9110 §15.2).
     Informational => "informational", "observing informational responses";
+    /// A response's head is watched as it arrives: its bytes are signs of life before it is whole, and of an answer that has begun; informational
+    /// ones before it are counted ([`Limits::informational`](crate::Limits::informational)).
+    HeadProgress => "head-progress", "watching a response's head as it arrives";
     /// Bodies that are sent as they are produced.
     StreamingUpload => "streaming-upload", "a streamed request body";
     /// The response is readable while the request's body is still being sent.
     Duplex => "duplex", "full duplex streaming";
     /// Trailer fields after the request's body.
     RequestTrailers => "request-trailers", "trailers in a request";
+    /// The same in HTTP/2, where it is asked for.
+    Http2RequestTrailers => "http2-request-trailers", "trailers in a request of HTTP/2";
     /// Trailer fields after the response's body.
     ResponseTrailers => "response-trailers", "trailers in a response";
     /// [`ConnectionInfo::remote_addr`](crate::ConnectionInfo::remote_addr) is known.
@@ -190,7 +204,7 @@ mod tests {
     fn all_fit_and_ids_are_unique() {
         let all: Capabilities = Capability::ALL.iter().copied().collect();
         assert_eq!(all.iter().count(), Capability::ALL.len());
-        assert!(Capability::ALL.len() <= 30, "keep the list to what a caller can notice");
+        assert!(Capability::ALL.len() <= 36, "keep the list to what a caller can notice");
         let mut ids: Vec<_> = Capability::ALL.iter().map(|one| one.id()).collect();
         ids.sort_unstable();
         ids.dedup();

@@ -107,6 +107,7 @@ fn asked(exchange: &Exchange) -> Capabilities {
     ask(headers.contains_key(UPGRADE), Capability::Upgrade);
     ask(headers.contains_key(EXPECT), Capability::ExpectContinue);
     ask(body.has_trailers(), Capability::RequestTrailers);
+    ask(body.has_trailers() && exchange.version == Some(Version::HTTP_2), Capability::Http2RequestTrailers);
     ask(body.len().is_none(), Capability::StreamingUpload);
     ask(request.extensions().get() == Some(&RequestTarget::Asterisk), Capability::AsteriskForm);
     ask(request.extensions().get::<UnixSocket>().is_some(), Capability::UnixSocket);
@@ -240,5 +241,17 @@ mod tests {
             assert_eq!(error.capability(), Some(capability));
             assert!(check(&mut exchange, Capabilities::from(capability).with(Capability::Tls)).is_ok());
         }
+    }
+
+    #[test]
+    fn trailers_of_http2_are_asked_for_where_both_are() {
+        let both = Capabilities::from(Capability::RequestTrailers).with(Capability::Http2PriorKnowledge);
+        let refused = |version| {
+            let mut exchange = exchange(&[], Body::from("a").with_trailers(HeaderMap::new()));
+            exchange.version = version;
+            check(&mut exchange, both).err().and_then(|error| error.capability())
+        };
+        assert_eq!(refused(None), None);
+        assert_eq!(refused(Some(Version::HTTP_2)), Some(Capability::Http2RequestTrailers));
     }
 }

@@ -52,17 +52,20 @@
 //! | `Upgrade`, `Tunnel` | libcurl hands out a connection only before a request, not after a response |
 //! | `SpkiPins` | libcurl compares the server's own key only, not those of the verified chain, and with rustls none |
 //! | `PoolStats` | libcurl does not tell what its pool holds |
+//! | `WarmUp` | a connection that libcurl makes without a request (`CURLOPT_CONNECT_ONLY`) is none that it uses for another |
+//! | `StrictHttp2` | nghttp2 leaves malformed fields out and goes on; libcurl takes `RST_STREAM` with `NO_ERROR` for the end of a body (where the length is known, that it is short is noticed), holds a server that sends too much back by not reading, and resets with `STREAM_CLOSED`. It would have to hand nghttp2's own callbacks on |
+//! | `Http2RequestTrailers` | libcurl sends trailers by the chunked coding only. With the version left open such a request speaks HTTP/1.1 |
+//! | `ProxyAnswers` | libcurl takes a 1xx before the answer to CONNECT for the answer, and so for a refusal. It understands all others |
 //! | `ClientIdentity` outside of Linux | libcurl's rustls reads keys from files only; a file in memory is Linux's. Another TLS library takes them from memory |
 //!
-//! # Where it deviates
+//! # What is peculiar
 //!
-//! The list is in this crate's `tests/conformance.rs`, and in the matrix of all engines. What matters most:
-//!
-//! - Trailers of a request need HTTP/1.1: libcurl sends none in HTTP/2. A request with trailers speaks HTTP/1.1, or is refused.
-//! - HTTP/2 streams are reset with `STREAM_CLOSED`, not with `CANCEL`; fields that are malformed in HTTP/2 are left out by nghttp2, not refused.
 //! - libcurl looks at idle connections only when it needs one: what a server closes or says meanwhile is noticed then, and connections beyond
 //!   their [`keep_alive`](CurlBuilder::keep_alive) stay open until then. A violation in HTTP/2 costs all idle connections.
-//! - A 1xx before the answer to CONNECT is taken for the answer. An `https` proxy gets a new connection for each `http` request.
+//! - Where much still arrives of HTTP/2 bodies that were dropped unread, nghttp2 takes it for an attack and ends the connection: what else is on it
+//!   fails, and what comes next is sent on another.
+//! - That a kept connection died in the middle of a head is seen without TLS only; with it, an idempotent request is repeated once (RFC 9110
+//!   §9.2.2).
 //! - With rustls the environment variable `SSLKEYLOGFILE` alone makes libcurl write session keys, whatever
 //!   [`TlsConfig::key_log`](client_core::TlsConfig::key_log) says.
 //! - A body with HEAD is refused.
@@ -121,10 +124,12 @@ const ALWAYS: Capabilities = Capabilities::NONE
     .with(Capability::SocketTimeout)
     .with(Capability::ConnectionRequestTimeout)
     .with(Capability::HttpProxy)
+    .with(Capability::ProxyStatus)
     .with(Capability::SocksProxy)
     .with(Capability::AsteriskForm)
     .with(Capability::ExpectContinue)
     .with(Capability::Informational)
+    .with(Capability::HeadProgress)
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::RequestTrailers)

@@ -23,6 +23,14 @@
 //! - One task drives each connection, on the [`dispatcher`](H2Builder::dispatcher) or on the runtime of the call that made it; a call sends its
 //!   own body and reads its own response.
 //!
+//! # What is not declared, and why
+//!
+//! | capability | why not, and what it would take |
+//! |---|---|
+//! | `Http1` | one version, and no fallback, is the point of it; `client-hyper` speaks both |
+//! | `Upgrade` | HTTP/2 has none (RFC 9113 §8.6); extended CONNECT (RFC 8441) would need an API of its own |
+//! | `Http3` | it would take QUIC, and a transport over UDP |
+//!
 //! The life of an exchange in this crate: `config.rs` (what the user set) → `protocol.rs` (connections as the transport's wire sees them) →
 //! `multiplexed/driver.rs` (one exchange) → `multiplexed/upload.rs` (its sending side). What moves a connection's frames is in
 //! `multiplexed/frames.rs`. `multiplexed` is also how `client-hyper` speaks HTTP/2.
@@ -69,14 +77,17 @@ const CAPABILITIES: Capabilities = transport::CAPABILITIES
     .with(Capability::Http2)
     .with(Capability::ExactHeaders)
     .with(Capability::Http2PriorKnowledge)
+    .with(Capability::StrictHttp2)
     .with(Capability::SocketTimeout)
     .with(Capability::Tunnel)
     .with(Capability::AsteriskForm)
     .with(Capability::ExpectContinue)
     .with(Capability::Informational)
+    .with(Capability::HeadProgress)
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::RequestTrailers)
+    .with(Capability::Http2RequestTrailers)
     .with(Capability::ResponseTrailers);
 
 impl Engine for H2 {

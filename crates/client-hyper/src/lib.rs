@@ -31,6 +31,8 @@
 //! An engine performs one exchange: redirects are the client's to follow, on every engine by the same rules ([`client_core::Redirect`]).
 //! [`follow_redirects`](HyperBuilder::follow_redirects) is for those who use the engine alone.
 //!
+//! Of all capabilities one is not declared: `Http3`. It would take QUIC, and a transport over UDP.
+//!
 //! The life of an exchange in this crate: `config.rs` (what the user set) → `connection.rs` (connections as the transport's wire sees them) →
 //! for HTTP/1.1, `driver.rs` (one exchange) → `upload.rs` (its body, as hyper takes it), `body.rs` (the response's), `error.rs` (what hyper's
 //! errors mean); for HTTP/2, `client_h2::multiplexed`.
@@ -110,15 +112,18 @@ const CAPABILITIES: Capabilities = transport::CAPABILITIES
     .with(Capability::ExactHeaders)
     .with(Capability::Http2)
     .with(Capability::Http2PriorKnowledge)
+    .with(Capability::StrictHttp2)
     .with(Capability::SocketTimeout)
     .with(Capability::Upgrade)
     .with(Capability::Tunnel)
     .with(Capability::AsteriskForm)
     .with(Capability::ExpectContinue)
     .with(Capability::Informational)
+    .with(Capability::HeadProgress)
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::RequestTrailers)
+    .with(Capability::Http2RequestTrailers)
     .with(Capability::ResponseTrailers);
 
 impl Engine for Hyper {

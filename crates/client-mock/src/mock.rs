@@ -194,6 +194,7 @@ const ALL_PLAYED: Capabilities = Capabilities::NONE
     .with(Capability::Http2)
     .with(Capability::Http2PriorKnowledge)
     .with(Capability::Http3)
+    .with(Capability::StrictHttp2)
     .with(Capability::Tls)
     .with(Capability::ExactHeaders)
     .with(Capability::ConnectTimeout)
@@ -204,9 +205,11 @@ const ALL_PLAYED: Capabilities = Capabilities::NONE
     .with(Capability::AsteriskForm)
     .with(Capability::ExpectContinue)
     .with(Capability::Informational)
+    .with(Capability::HeadProgress)
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::RequestTrailers)
+    .with(Capability::Http2RequestTrailers)
     .with(Capability::ResponseTrailers)
     .with(Capability::RemoteAddr);
 

@@ -5,7 +5,11 @@ use std::error::Error as StdError;
 use client_core::{Capabilities, Capability, ErrorKind};
 use reqwest::ClientBuilder;
 
-pub(crate) const CAPABILITIES: Capabilities = Capabilities::NONE.with(Capability::Http2).with(Capability::Http2PriorKnowledge);
+pub(crate) const CAPABILITIES: Capabilities = Capabilities::NONE
+    .with(Capability::Http2)
+    .with(Capability::Http2PriorKnowledge)
+    .with(Capability::StrictHttp2)
+    .with(Capability::Http2RequestTrailers);
 
 /// What is offered by ALPN, the best first.
 pub(crate) const ALPN: &[&str] = &["h2", "http/1.1"];

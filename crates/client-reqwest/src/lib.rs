@@ -33,17 +33,16 @@
 //! removes. It means what its absence means (RFC 9110 §12.5.1), yet who signs all fields of a request has to know, so that
 //! `ExactHeaders` is not declared. Nothing else is added but what the protocol needs.
 //!
-//! **Where it deviates:** an idempotent request under which a kept
-//! connection dies is repeated once, on another, even if the response's head had begun to arrive: hyper does not tell (RFC 9110 §9.2.2
-//! allows it, as no response could be read).
+//! A body of HTTP/2 that the server ends by `RST_STREAM` with `NO_ERROR` is an error here, as it is on every engine: hyper ends it as if it were whole,
+//! but the stream itself still says that it was not.
 //!
 //! # Proxies
 //!
 //! HTTP and HTTPS proxies are reqwest's own, set per client: `config(|reqwest| reqwest.proxy(..))`, or [`ReqwestBuilder::system_proxy`]. Per request
 //! there is no way but a client for each, which reqwest would need to take from a request's extensions. One TLS configuration is for
-//! proxies and origins alike. Of a proxy that refuses a tunnel hyper-util does not tell the status (only a 407 is told apart), takes a 204
-//! or a 1xx for a refusal, and drops what a proxy sends along with its answer; and the time that the proxy takes is told as that of
-//! connecting.
+//! proxies and origins alike. Of a proxy that refuses a tunnel hyper-util does not tell the status (only a 407 is told apart): that it refused
+//! is told, as [`ErrorKind::Proxy`]. It takes a 204 or a 1xx for a refusal, and drops what a proxy sends along with its answer; and the time
+//! that the proxy takes is told as that of connecting (`ProxyStatus`, `ProxyAnswers` below).
 //!
 //! # Time limits
 //!
@@ -52,12 +51,14 @@
 //! outside: bytes of the request as hyper takes them (in pieces of at most 16 KiB), the response's head as a whole, and each piece of its
 //! body. None is set by default.
 //!
-//! Two corners: a head that trickles in counts as silence until it is whole; and a call for HTTP/2 by prior knowledge that waits while
+//! Two corners: a head that trickles in counts as silence until it is whole (`HeadProgress` below); and a call for HTTP/2 by prior knowledge that waits while
 //! another call connects to the same server is bounded by that call's connect limit.
 //!
 //! Of the [limits](client_core::Limits) all but one are held, by looking at what hyper has read: it reads at most 512 fields (more with
 //! `http1_max_headers`) and about 400 KiB. Informational responses are the exception: hyper skips them unseen, in bounded memory, so that
-//! a server which sends them without end is stopped by a time limit only.
+//! a server which sends them without end is stopped by a time limit only; set one for the request as a whole. For the same reason an idempotent
+//! request under which a kept connection dies is repeated once, on another, even if the response's head had begun to arrive (RFC 9110 §9.2.2
+//! allows it, as no response could be read); any other is an error.
 //!
 //! # What is not declared, and why
 //!
@@ -69,8 +70,12 @@
 //! | `Tunnel` | reqwest connects to the host in the URL; another authority than that cannot be asked for |
 //! | `AsteriskForm` | reqwest's URL is always absolute; hyper-util would need to take the target from elsewhere |
 //! | `ExpectContinue` | hyper's client does not wait for the 100; it would need to tell when it came |
+//! | `HeadProgress` | hyper reads a head, and any 1xx before it, within itself; its connection would have to say what it has read |
+//! | `ProxyStatus` | hyper-util's tunnel keeps the status to itself, and reqwest's connector does not say when it asks; its error would have to hold the one, and a callback tell the other |
+//! | `ProxyAnswers` | hyper-util's tunnel knows 200, 407 and nothing else, and forgets what it has read beyond the head |
 //! | `Informational` | hyper tells through request extensions, which reqwest does not pass on |
-//! | `PoolStats` | hyper-util's pool is closed |
+//! | `PoolStats`, `WarmUp` | hyper-util's pool is closed: it neither tells what it holds nor takes a connection without a request |
+//! | `UnixSocket` | reqwest's is one for a whole client; `config(..)` can set it |
 //! | `SocksProxy` | it works through `config` (feature `socks`, which is on), but not as far as is promised elsewhere: hyper-util's SOCKS knows no IPv6 literals, no names of 253 bytes, no user of SOCKS4, and either asks for credentials or not |
 //!
 //! With [`ReqwestBuilder::preconfigured`] less is declared, as less can be imposed: no HTTP/2 on demand, no connect limit, no TLS settings.

@@ -24,6 +24,8 @@ pub const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::ConnectTimeout)
     .with(Capability::ConnectionRequestTimeout)
     .with(Capability::HttpProxy)
+    .with(Capability::ProxyStatus)
+    .with(Capability::ProxyAnswers)
     .with(Capability::SocksProxy)
     .with(Capability::RemoteAddr)
     .with(Capability::ConnectionReuse)

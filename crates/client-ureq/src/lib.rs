@@ -42,16 +42,17 @@
 //!
 //! # What it cannot do, and what it would take
 //!
-//! | not promised | why |
+//! | not declared | why |
 //! |---|---|
-//! | HTTP/2, HTTP/3 | ureq speaks HTTP/1 only |
-//! | proxies | ureq knows CONNECT and SOCKS, but not the absolute form that a plain HTTP request needs (RFC 9112 §3.2.2), and its SOCKS sockets cannot be interrupted |
-//! | Unix sockets | one more first link of the connector chain |
-//! | `OPTIONS *` | ureq takes the target from the URI, and a part of it (its cookie jar) panics at a URI with this one |
-//! | upgrade, CONNECT | ureq closes a connection that changes its protocol, and does not hand it out |
-//! | duplex | ureq reads the response when the request is sent. A refusal (4xx, 5xx) that comes earlier is read all the same: the upload is ended |
-//! | request trailers | ureq-proto ends a chunked body by itself |
-//! | statistics of the pool | ureq does not tell what its pool holds |
+//! | `Http2`, `Http2PriorKnowledge`, `StrictHttp2`, `Http2RequestTrailers`, `Http3` | ureq speaks HTTP/1 only |
+//! | `HttpProxy`, `HttpsProxy`, `SocksProxy`, `ProxyStatus`, `ProxyAnswers` | ureq knows CONNECT and SOCKS, but not the absolute form that a plain HTTP request needs (RFC 9112 §3.2.2), and its SOCKS sockets cannot be interrupted |
+//! | `UnixSocket` | one more first link of the connector chain |
+//! | `AsteriskForm` | ureq takes the target from the URI, and a part of it (its cookie jar) panics at a URI with this one |
+//! | `Upgrade`, `Tunnel` | ureq closes a connection that changes its protocol, and does not hand it out |
+//! | `Duplex` | ureq reads the response when the request is sent. A refusal (4xx, 5xx) that comes earlier is read all the same: the upload is ended |
+//! | `RequestTrailers` | ureq-proto ends a chunked body by itself |
+//! | `PoolStats` | ureq does not tell what its pool holds |
+//! | `WarmUp` | ureq makes a connection only with a request to send on it |
 //!
 //! Response heads have at most 128 fields: ureq's limit, below that of [`Limits`](client_core::Limits); more is
 //! [`TooLarge`](client_core::ErrorKind::TooLarge). Addresses of a host are tried one after the other, without racing (RFC 8305).
@@ -109,6 +110,7 @@ const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::ConnectionRequestTimeout)
     .with(Capability::ExpectContinue)
     .with(Capability::Informational)
+    .with(Capability::HeadProgress)
     .with(Capability::StreamingUpload)
     .with(Capability::ResponseTrailers)
     .with(Capability::RemoteAddr)

@@ -17,6 +17,7 @@ cases! {
     h2c [Http2PriorKnowledge] "Capability::Http2PriorKnowledge", "HTTP/2 without TLS can be asked for" =>
         asked(ctx, Capability::Http2PriorKnowledge, "/");
     http3 [Http3] "Capability::Http3", "HTTP/3 can be asked for" => asked(ctx, Capability::Http3, "/");
+    strict_http2 [StrictHttp2] "Capability::StrictHttp2", "The call is as ever, whoever is strict" => served(ctx);
     tls [Tls] "Capability::Tls", "https can be asked for" => asked(ctx, Capability::Tls, "/");
     custom_roots [CustomRoots] "Capability::CustomRoots", "Roots can be chosen" => set(ctx, Capability::CustomRoots);
     client_identity [ClientIdentity] "Capability::ClientIdentity", "A client certificate can be set" => set(ctx, Capability::ClientIdentity);
@@ -30,6 +31,8 @@ cases! {
     http_proxy [HttpProxy] "Capability::HttpProxy", "An HTTP proxy can be set" => set(ctx, Capability::HttpProxy);
     https_proxy [HttpsProxy] "Capability::HttpsProxy", "An HTTPS proxy can be set" => set(ctx, Capability::HttpsProxy);
     socks_proxy [SocksProxy] "Capability::SocksProxy", "A SOCKS proxy can be set" => set(ctx, Capability::SocksProxy);
+    proxy_status [ProxyStatus] "Capability::ProxyStatus", "The call is as ever, whatever a proxy would say" => served(ctx);
+    proxy_answers [ProxyAnswers] "Capability::ProxyAnswers", "The call is as ever, whatever a proxy would answer" => served(ctx);
     unix_socket [UnixSocket] "Capability::UnixSocket", "A Unix socket can be asked for" => asked(ctx, Capability::UnixSocket, "/");
     upgrade [Upgrade] "Capability::Upgrade", "An upgrade can be asked for" => asked(ctx, Capability::Upgrade, "/upgrade");
     tunnel [Tunnel] "Capability::Tunnel", "CONNECT can be asked for" => asked(ctx, Capability::Tunnel, "/");
@@ -40,8 +43,11 @@ cases! {
         asked(ctx, Capability::StreamingUpload, "/length");
     request_trailers [RequestTrailers] "Capability::RequestTrailers", "Trailers can be sent" =>
         asked(ctx, Capability::RequestTrailers, "/length");
+    http2_request_trailers [Http2, RequestTrailers, Http2RequestTrailers] "Capability::Http2RequestTrailers",
+        "Trailers can be sent by HTTP/2" => asked(ctx, Capability::Http2RequestTrailers, "/length");
     exact_headers [ExactHeaders] "Capability::ExactHeaders", "The call is as ever, whatever is added by nobody" => served(ctx);
     informational [Informational] "Capability::Informational", "The call is as ever, whoever listens" => served(ctx);
+    head_progress [HeadProgress] "Capability::HeadProgress", "The call is as ever, whoever watches" => served(ctx);
     duplex [Duplex] "Capability::Duplex", "The call is as ever, whoever streams" => served(ctx);
     response_trailers [ResponseTrailers] "Capability::ResponseTrailers", "Trailers of a response are there" => trailers(ctx);
     remote_addr [RemoteAddr] "Capability::RemoteAddr", "The server's address is there" => remote_addr(ctx);

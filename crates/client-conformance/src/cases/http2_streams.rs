@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client_core::{Body, ErrorKind, Sent, TimeoutKind};
+use client_core::{Body, Capability, ErrorKind, Sent, TimeoutKind};
 use futures_util::future::{join, join_all};
 use futures_util::{StreamExt, stream};
 
@@ -60,7 +60,7 @@ cases! {
     reset_no_error [Http2] "RFC 9113 §8.1", "RST_STREAM with NO_ERROR, but without a response, fails the call" => reset(ctx, code::NO_ERROR);
     reset_unknown [Http2] "RFC 9113 §7", "RST_STREAM with an unknown code fails the call" => reset(ctx, 0xdead_beef);
     reset_in_body [Http2] "RFC 9113 §8.1", "RST_STREAM in a body is never its end" => reset_in_body(ctx, code::INTERNAL_ERROR);
-    reset_no_error_in_body [Http2] "RFC 9113 §8.1", "RST_STREAM with NO_ERROR in a body is not its end either" => reset_in_body(ctx, code::NO_ERROR);
+    reset_no_error_in_body [Http2, StrictHttp2] "RFC 9113 §8.1", "RST_STREAM with NO_ERROR in a body is not its end either" => reset_in_body(ctx, code::NO_ERROR);
     reset_leaves_others [Http2] "RFC 9113 §5.4.2", "A stream that is reset leaves the others alone" => reset_leaves_others(ctx);
     refused_post [Http2] "RFC 9113 §8.7", "A POST that was refused (REFUSED_STREAM) is sent again, whole" => refused_post(ctx);
     refused_for_ever [Http2] "RFC 9113 §8.7", "A server that refuses every stream is not asked for ever" => refused_for_ever(ctx);
@@ -330,8 +330,16 @@ async fn large_frames(ctx: Ctx) -> Outcome {
 async fn gives_back(ctx: Ctx) -> Outcome {
     const BODIES: usize = 40;
     let unread = Script::new().request().headers(&[OK]).fill(1 << 20).reset_by_client();
-    let script = (0..BODIES).fold(Script::new(), |script, _| script.followed_by(unread.clone()));
-    let peer = Peer::after(&ctx, script)?;
+    let bodies = || (0..BODIES).fold(Script::new(), |script, _| script.followed_by(unread.clone()));
+    if !ctx.has(Capability::StrictHttp2)? {
+        // It may take what still arrives of them for an attack, and the next connection; the calls go on.
+        let peer = Peer::start(&ctx, [bodies()])?;
+        for _ in 0..BODIES {
+            drop(peer.head(peer.get("/unread")).await?);
+        }
+        return Ok(());
+    }
+    let peer = Peer::after(&ctx, bodies())?;
     for body in 0..BODIES {
         let response = peer.head(peer.get("/unread")).await?;
         ctx.wait("a good part of the body has been sent", peer.connection().until_sent(1 << 14)).await;
@@ -349,10 +357,12 @@ async fn cancel_before_head(ctx: Ctx) -> Outcome {
     is_cancelled(&peer).await
 }
 
-/// The stream is reset, as given up (RFC 9113 §7), and the connection serves on.
+/// The stream is reset, by an engine that is strict as given up (RFC 9113 §7), and the connection serves on.
 async fn is_cancelled(peer: &Peer) -> Outcome {
     let found = peer.ctx.wait("the stream is reset", peer.connection().reset(0)).await;
-    ensure!([code::CANCEL, code::NO_ERROR].contains(&found), "reset with the code {found}");
+    // The codes are for those who read logs: no clause demands one of them.
+    let is_fitting = [code::CANCEL, code::NO_ERROR].contains(&found) || !peer.ctx.has(Capability::StrictHttp2)?;
+    ensure!(is_fitting, "reset with the code {found}");
     peer.next_is_same().await
 }
 
@@ -533,14 +543,17 @@ async fn go_away_with_error(ctx: Ctx) -> Outcome {
 }
 
 async fn go_away_when_idle(ctx: Ctx) -> Outcome {
-    let gate = Gate::new();
-    let script = Script::reply("first").wait(&gate).send(Frame::go_away_after(code::NO_ERROR)).half_close();
-    let peer = Peer::after(&ctx, script)?;
+    let (gate, gone) = (Gate::new(), Gate::new());
+    let go_away = Script::reply("first").wait(&gate).send(Frame::go_away_after(code::NO_ERROR));
+    let peer = Peer::after(&ctx, go_away.half_close().opens(&gone))?;
     peer.brings("/first", "first").await?;
     gate.open();
+    ctx.wait("the server has said that it goes away", gone.opened()).await;
+    peer.next_is_fresh().await?;
+    // When it notices is its own affair: at once, or when it needs a connection.
     ctx.wait("the engine closes the connection that went away", peer.connection().closed_by_client())
         .await;
-    peer.next_is_fresh().await
+    Ok(())
 }
 
 async fn closes(ctx: Ctx, script: Script) -> Outcome {

@@ -166,6 +166,9 @@ mod tunnels;
 mod unix_sockets;
 mod upgrades;
 
+pub(crate) use self::http2_abuse::is_lenient;
 pub(crate) use self::probe::OK;
+pub(crate) use self::response_heads::are_unwatched;
+pub(crate) use self::tunnels::{answers_are_few, status_is_untold};
 
 topics!(($) capabilities differential methods request_headers request_bodies response_heads framing bodies reuse cancellation concurrency redirects errors upgrades expect_continue timeouts timeout_grid tls lifecycle proxies tunnels socks unix_sockets http2 http2_streams http2_abuse http2_timeouts);

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use client_core::{ErrorKind, Event, Method, StatusCode, Version};
+use client_core::{Capability, Error, ErrorKind, Event, Method, StatusCode, TimeoutKind, Version};
 
 use super::framing::flooded;
-use super::probe::{OK, Whole, accepts, accepts_or_refuses, cut_short, exchange, get, next, refuses, server};
+use super::probe::{OK, Whole, accepts, accepts_or_refuses, brings, cut_short, exchange, get, next, refuses, server};
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Expect};
 use crate::servers::Script;
 
 cases! {
@@ -103,7 +103,7 @@ cases! {
         endless(ctx, "HTTP/1.1 200 OK\r\nX: ", "abcdefghijklmnopqrstuvwxyz");
     endless_reason [Http1] "CVE-2023-38039", "A reason without end is cut off" =>
         endless(ctx, "HTTP/1.1 200 ", "abcdefghijklmnopqrstuvwxyz");
-    endless_informational [Http1] "CVE-2026-22815; Limits::informational", "Informational responses without end are cut off" =>
+    endless_informational [Http1, HeadProgress] "CVE-2026-22815; Limits::informational", "Informational responses without end are cut off" =>
         endless(ctx, "HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n");
 
     continue_unasked [Http1] "RFC 9110 §15.2.1", "100 that nobody asked for is skipped" =>
@@ -119,6 +119,39 @@ cases! {
     switching_unasked [Http1] "RFC 9110 §15.2.2", "101 that nobody asked for is refused" =>
         refuses(ctx, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n");
     only_informational [Http1] "RFC 9112 §8", "A close after 100 is an error" => cut_short(ctx, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+/// What an engine does that sees no head before it is whole: what never ends is ended by a time limit, and a request under which a kept
+/// connection dies is sent once more only where that is harmless (RFC 9110 §9.2.2).
+pub(crate) async fn are_unwatched(ctx: &Ctx) -> Outcome {
+    const HINTS: &str = "HTTP/1.1 102 Processing\r\n\r\n";
+    let (client, limit) = (ctx.client()?, Duration::from_millis(300));
+    let server = ctx.raw(Script::reply(HINTS).trickle(HINTS.repeat(1 << 16), HINTS.len(), Duration::from_millis(1)));
+    let sent = client.get(server.url("/")).timeout(|t| t.request(limit)).send();
+    let error = ctx.wait("the call is over", sent).await.err();
+    let is_ended = matches!(
+        error.as_ref().map(Error::kind),
+        Some(ErrorKind::Timeout(TimeoutKind::Request) | ErrorKind::TooLarge | ErrorKind::Protocol)
+    );
+    ensure!(is_ended, "informational responses without end, and the call ends as {error:?}");
+    ctx.wait("the engine closes the connection", server.connection(0).closed_by_client()).await;
+
+    let slow = Script::reply("HTTP/1.1 200 OK\r\nContent-Length: 2").trickle("\r\nX: 1\r\n\r\nok", 1, Duration::from_millis(1));
+    let server = ctx.raw(slow);
+    brings(ctx, &server.url("/"), "ok").await?;
+
+    for method in [Method::GET, Method::POST] {
+        let dies = Script::reply(OK).request().send("HTTP/1.1 200 O").close();
+        let server = ctx.raws([dies, Script::reply("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain")]);
+        brings(ctx, &server.url("/first"), "ok").await?;
+        let may_answer = method == Method::GET || !ctx.has(Capability::ConnectionReuse)?;
+        match ctx.wait("the call is over", client.request(method, server.url("/second")).send()).await {
+            Ok(response) if may_answer => Ok(response).expect_body("again").await?,
+            Ok(response) => return Err(Stop::failed(format!("a POST was sent again, and answered as {}", response.status()))),
+            Err(error) => ensure_eq!(error.kind(), ErrorKind::Closed, "kind of {error:?}"),
+        }
+    }
+    Ok(())
 }
 
 async fn first(ctx: &Ctx, reply: impl Into<Bytes>) -> Result<Whole, Stop> {

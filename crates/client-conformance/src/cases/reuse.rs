@@ -62,7 +62,7 @@ cases! {
         dead_twice(ctx);
     dead_when_fresh [Http1] "RFC 9112 §9.3.1", "A new connection that dies under a GET is an error, not a retry" =>
         dead_when_fresh(ctx);
-    dead_in_head [Http1, ConnectionReuse] "DESIGN: if no response byte came",
+    dead_in_head [Http1, ConnectionReuse, HeadProgress] "DESIGN: if no response byte came",
         "A kept connection that dies in the middle of a head is an error" => dead_in_head(ctx);
     not_after_half_a_body [Http1] "DESIGN: what was half-used is never reused",
         "A connection whose body was left is not used on, or in step" => half_body(ctx);

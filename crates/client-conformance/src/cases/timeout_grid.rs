@@ -5,7 +5,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client_core::{Body, BoxFuture, HttpClient, RequestBuilder, TimeoutKind};
+use client_core::{Body, BoxFuture, Capability, HttpClient, RequestBuilder, TimeoutKind};
 use futures_util::{FutureExt as _, stream};
 
 use super::behind::at;
@@ -41,7 +41,7 @@ limit_cases! {
     connect_in_tls_handshake [Tls, ConnectTimeout] "HttpTimeout: connect covers TLS", "A TLS handshake stalls: the connect limit" =>
         strikes(ctx, way, CONNECT, TLS, handshake);
     connect_in_tunnel [HttpProxy, Tls, ConnectTimeout] "HttpTimeout: connect covers the proxy",
-        "A proxy does not answer CONNECT: the connect limit" => strikes(ctx, way, CONNECT, PROXY, tunnel);
+        "A proxy does not answer CONNECT: the connect limit" => stuck_tunnel(ctx, way, CONNECT);
     connect_in_socks [SocksProxy, ConnectTimeout] "HttpTimeout: connect covers the proxy",
         "A SOCKS proxy does not answer: the connect limit" => strikes(ctx, way, CONNECT, PROXY, socks);
     connect_in_proxys_handshake [HttpsProxy, CustomRoots, ConnectTimeout] "HttpTimeout: connect covers the proxy",
@@ -52,7 +52,7 @@ limit_cases! {
     request_in_tls_handshake [Tls] "HttpTimeout: request covers everything", "A TLS handshake stalls: the request limit" =>
         strikes(ctx, way, REQUEST, TLS, handshake);
     request_in_tunnel [HttpProxy, Tls] "HttpTimeout: request covers everything",
-        "A proxy does not answer CONNECT: the request limit" => strikes(ctx, way, REQUEST, PROXY, tunnel);
+        "A proxy does not answer CONNECT: the request limit" => stuck_tunnel(ctx, way, REQUEST);
     request_in_socks [SocksProxy] "HttpTimeout: request covers everything", "A SOCKS proxy does not answer: the request limit" =>
         strikes(ctx, way, REQUEST, PROXY, socks);
     request_in_proxys_handshake [HttpsProxy, CustomRoots] "HttpTimeout: request covers everything",
@@ -112,7 +112,7 @@ limit_cases! {
 
     trickled_body_is_no_silence [Http1, SocketTimeout] "HttpTimeout: not a limit of bandwidth",
         "A body trickles, for longer than the socket limit" => is_no_total(ctx, way, SOCKET, trickled_body);
-    trickled_head_is_no_silence [Http1, SocketTimeout] "HttpTimeout: not a limit of bandwidth",
+    trickled_head_is_no_silence [Http1, SocketTimeout, HeadProgress] "HttpTimeout: not a limit of bandwidth",
         "A head trickles, for longer than the socket limit" => is_no_total(ctx, way, SOCKET, trickled_head);
     trickle_is_connected [Http1, ConnectTimeout] "HttpTimeout: connect", "An answer trickles, for longer than the connect limit" =>
         is_no_total(ctx, way, CONNECT, trickled_body);
@@ -171,6 +171,12 @@ fn behind(ctx: &Ctx, limited: Limited, plan: ProxyPlan, url: &str) -> Result<Sce
     };
     let client = limited.client(ctx, &settings)?;
     scene(ctx, limited, client.get(url), client, gone(proxy.connection(0)))
+}
+
+/// An engine that is not told by its library when the proxy is asked says that it still connects.
+async fn stuck_tunnel(ctx: Ctx, way: Way, kind: TimeoutKind) -> Outcome {
+    let phases = if ctx.has(Capability::ProxyStatus)? { PROXY } else { DIALED };
+    strikes(ctx, way, kind, phases, tunnel).await
 }
 
 fn tunnel(ctx: &Ctx, limited: Limited) -> Result<Scene, Stop> {

@@ -3,7 +3,7 @@
 //! A proxy that can be reached and makes no tunnel is an error of kind `Proxy`, however it goes about it. The origin has seen
 //! nothing then, and the next call finds the client as it was.
 
-use client_core::{Error, ErrorKind, Phase, Sent};
+use client_core::{Capability, Error, ErrorKind, Phase, Sent};
 use futures_util::future::join;
 
 use super::behind::{
@@ -38,8 +38,8 @@ cases! {
     tunnel_verifies_host [HttpProxy, Tls, CustomRoots] "RFC 9110 §4.3.4", "In a tunnel the origin's name is verified" =>
         tunnel_verifies(ctx, Certificate::WrongHost);
 
-    no_content [HttpProxy, Tls, CustomRoots] "RFC 9110 §9.3.6: any 2xx", "CONNECT answered by 204 is a tunnel" =>
-        grants(ctx, "HTTP/1.1 204 No Content\r\n\r\n");
+    no_content [HttpProxy, Tls, CustomRoots, ProxyAnswers] "RFC 9110 §9.3.6: any 2xx", "CONNECT answered by 204 is a tunnel" =>
+        grants(ctx, NO_CONTENT);
     http10 [HttpProxy, Tls, CustomRoots] "RFC 9110 §9.3.6", "CONNECT answered in HTTP/1.0 is a tunnel" =>
         grants(ctx, "HTTP/1.0 200 Connection established\r\nProxy-Agent: suite\r\n\r\n");
     length_ignored [HttpProxy, Tls, CustomRoots] "RFC 9110 §9.3.6: MUST ignore",
@@ -49,15 +49,15 @@ cases! {
         grants(ctx, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
     close_ignored [HttpProxy, Tls, CustomRoots] "RFC 9110 §9.3.6", "Connection: close in it does not close the tunnel" =>
         grants(ctx, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
-    informational_first [HttpProxy, Tls, CustomRoots] "RFC 9110 §15.2", "1xx before the 2xx to CONNECT are passed over" =>
-        grants(ctx, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
+    informational_first [HttpProxy, Tls, CustomRoots, ProxyAnswers] "RFC 9110 §15.2", "1xx before the 2xx to CONNECT are passed over" =>
+        grants(ctx, INFORMED);
     bytewise [HttpProxy, Tls, CustomRoots] "RFC 9112 §2.2", "The answer to CONNECT may arrive byte by byte" => bytewise(ctx);
 
     refused_407 [HttpProxy, Tls, CustomRoots] "RFC 9110 §15.5.8", "407 to CONNECT is kind Proxy, by its number" =>
         refuses(ctx, "407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=\"a\"\r\nContent-Length: 3\r\n\r\nwho");
-    refused_403 [HttpProxy, Tls, CustomRoots] "RFC 9110 §9.3.6", "403 to CONNECT is kind Proxy, by its number" =>
+    refused_403 [HttpProxy, Tls, CustomRoots, ProxyStatus] "RFC 9110 §9.3.6", "403 to CONNECT is kind Proxy, by its number" =>
         refuses(ctx, "403 Forbidden", "Content-Length: 9\r\n\r\nforbidden");
-    refused_502 [HttpProxy, Tls, CustomRoots] "RFC 9110 §9.3.6", "502 to CONNECT is kind Proxy, by its number" =>
+    refused_502 [HttpProxy, Tls, CustomRoots, ProxyStatus] "RFC 9110 §9.3.6", "502 to CONNECT is kind Proxy, by its number" =>
         refuses(ctx, "502 Bad Gateway", "Transfer-Encoding: chunked\r\n\r\n3\r\nbad\r\n0\r\n\r\n");
     refused_without_length [HttpProxy, Tls, CustomRoots] "RFC 9112 §6.3 rule 8",
         "A refusal whose body never ends is not waited for" =>
@@ -86,7 +86,7 @@ cases! {
     endless_informational [HttpProxy, Tls, CustomRoots] "RFC 9110 §15.2",
         "Endless 1xx before the answer to CONNECT are cut off" =>
         endless(ctx, "HTTP/1.1 102 Processing\r\n\r\n", "");
-    garbage_in_tunnel [HttpProxy, Tls, CustomRoots] "RFC 9110 §9.3.6",
+    garbage_in_tunnel [HttpProxy, Tls, CustomRoots, ProxyAnswers] "RFC 9110 §9.3.6",
         "Bytes after the head of a 2xx are the tunnel's, never dropped" =>
         garbage_in_tunnel(ctx);
     tunnel_hangs_up [HttpProxy, Tls, CustomRoots] "RFC 9110 §9.3.6", "A tunnel that closes at once is no answer" =>
@@ -104,6 +104,11 @@ cases! {
         "A call given up while the proxy thinks leaves no connection" =>
         given_up(ctx);
 }
+
+const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+const INFORMED: &str = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+/// Whatever its length says, the rest is the tunnel's.
+const GARBAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
 async fn connect(ctx: Ctx) -> Outcome {
     let (app, proxy) = (Scheme::Https.app(&ctx), ctx.proxy(ProxyPlan::http()));
@@ -242,7 +247,42 @@ async fn refuses(ctx: Ctx, status: &'static str, rest: &'static str) -> Outcome 
     let error = fails_once(&ctx, ProxyPlan::http().first([script])).await?;
     ensure_proxy_error(&error)?;
     let code = &status[..3];
-    ensure!(tells(&error, code), "{error} does not name {code}");
+    // That it wants credentials, every engine tells: its caller can do something about it.
+    let is_told = code == "407" || ctx.has(Capability::ProxyStatus)?;
+    ensure!(!is_told || tells(&error, code), "{error} does not name {code}");
+    Ok(())
+}
+
+/// What every engine tells of a proxy that refuses, whose library does not tell it the status.
+pub(crate) async fn status_is_untold(ctx: &Ctx) -> Outcome {
+    let script = Script::new().head().send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+    let error = fails_once(ctx, ProxyPlan::http().first([script])).await?;
+    ensure_proxy_error(&error)?;
+    ensure!(!tells(&error, "403"), "the status is told, and not promised: {error}");
+    Ok(())
+}
+
+/// What an engine makes of answers to CONNECT that it does not understand: no tunnel, and the proxy's failure; never an answer that
+/// is none.
+pub(crate) async fn answers_are_few(ctx: &Ctx) -> Outcome {
+    let mut understood = 0;
+    for (answer, is_sound) in [(NO_CONTENT, true), (INFORMED, true), (GARBAGE, false)] {
+        let (app, proxy) = (secure_app(ctx), ctx.proxy(ProxyPlan::http().grants(answer)));
+        let client = via_trusting(ctx, proxy.setting())?;
+        let answered = ctx.wait("the call is over", client.get(app.url("/")).send()).await;
+        understood += usize::from(answered.is_ok() == is_sound);
+        match answered {
+            Ok(response) => Ok(response).expect_body("hello").await?,
+            Err(error) => {
+                ensure!(matches!(error.kind(), ErrorKind::Tls | ErrorKind::Proxy), "kind {:?} of {error:?}", error.kind());
+                ensure_eq!(error.sent(), Sent::Nothing, "what was sent, by {error:?}");
+                ensure_eq!(at_app(&app), b"", "what the origin received");
+            }
+        }
+    }
+    ensure!(understood < 3, "every answer is understood, and it is not promised");
+    // Behind these proxies the next call fares as this one did.
+    ctx.closes_clients();
     Ok(())
 }
 
@@ -308,10 +348,7 @@ async fn endless(ctx: Ctx, again: &'static str, first: &'static str) -> Outcome 
 /// The tunnel is sound but for some bytes before those of the origin, in one packet with the head: whoever drops them, or takes them
 /// for a body, sees a good handshake.
 async fn garbage_in_tunnel(ctx: Ctx) -> Outcome {
-    let (app, proxy) = (
-        secure_app(&ctx),
-        ctx.proxy(ProxyPlan::http().grants("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")),
-    );
+    let (app, proxy) = (secure_app(&ctx), ctx.proxy(ProxyPlan::http().grants(GARBAGE)));
     let client = via_trusting(&ctx, proxy.setting())?;
     let error = fails(&ctx, &client, app.url("/")).await?;
     ensure!(matches!(error.kind(), ErrorKind::Tls | ErrorKind::Proxy), "kind {:?} of {error:?}", error.kind());

@@ -41,6 +41,7 @@ pub(crate) const CAPABILITIES: Capabilities = Capabilities::NONE
     .with(Capability::Tunnel)
     .with(Capability::AsteriskForm)
     .with(Capability::Informational)
+    .with(Capability::HeadProgress)
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::ResponseTrailers)

@@ -46,6 +46,7 @@ pub(super) enum Step {
     Acknowledged,
     ResetByClient,
     Wait(Gate),
+    Open(Gate),
     Pause(Duration),
     StopReading,
     HalfClose,
@@ -195,6 +196,11 @@ impl Script {
     /// Waits until the gate is open.
     pub fn wait(self, gate: &Gate) -> Self {
         self.then(Step::Wait(gate.clone()))
+    }
+
+    /// Opens the gate: what comes before it was sent.
+    pub fn opens(self, gate: &Gate) -> Self {
+        self.then(Step::Open(gate.clone()))
     }
 
     /// Does nothing for so long, where time is what a case is about.

@@ -174,6 +174,7 @@ impl Wire {
                     Step::Acknowledged => self.until(|state| state.unacknowledged == 0).await,
                     Step::ResetByClient => self.until(|state| state.requests[present].reset.is_some()).await,
                     Step::Wait(gate) => gate.opened().await,
+                    Step::Open(gate) => gate.open(),
                     Step::Pause(duration) => runtime::sleep(*duration).await,
                     Step::StopReading => reading.store(false, Ordering::Relaxed),
                     Step::HalfClose => self.writer.lock().await.shutdown().await?,
