@@ -1,16 +1,55 @@
 //! The suite's servers as a process, for engines that live elsewhere: in a browser, in another language. It prints one JSON object on one
 //! line, which says where everything is, and serves until its input ends. `docs/writing-an-engine.md` has the table of what is in it.
+//! What is not there yet can be asked for: `control` starts raw servers by scripts.
+
+mod control;
+mod script;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use client_conformance::servers::{App, Authority, BlackHole, Certificate, Proxy, ProxyPlan, Raw, Script, Tls, h2};
 use serde_json::{Value, json};
 
-fn main() -> io::Result<()> {
+use self::control::Control;
+
+const USAGE: &str = "\
+The servers of the conformance suite, as a process.
+
+Usage: servers [--help]
+
+Prints one JSON object on one line, which says where everything is, and serves until its input ends. Everything listens on the loopback
+interface. docs/writing-an-engine.md has the table of what is in it.";
+
+fn main() -> ExitCode {
+    match std::env::args_os().nth(1) {
+        None => match run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("servers: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Some(asked) if asked == "--help" || asked == "-h" => {
+            println!(
+                "{USAGE}\n\nThe server at \"control\" makes more of them:\n\n{}\n\nA script:\n\n{}",
+                control::HELP,
+                script::HELP
+            );
+            ExitCode::SUCCESS
+        }
+        Some(other) => {
+            eprintln!("servers: there is no argument {}; see --help", other.display());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let fleet = Fleet::start(runtime.block_on(BlackHole::start()));
+    let fleet = Fleet::start(runtime.block_on(BlackHole::start()))?;
     writeln!(io::stdout(), "{}", fleet.to_json())?;
     // Whoever started us closes the pipe, or is gone.
     io::stdin().read_to_end(&mut Vec::new())?;
@@ -25,21 +64,23 @@ struct Fleet {
     h2: BTreeMap<&'static str, h2::Server>,
     proxies: BTreeMap<&'static str, Proxy>,
     black_hole: Option<BlackHole>,
+    control: Control,
 }
 
 const USER: &str = "user";
 const PASSWORD: &str = "password";
 
 impl Fleet {
-    fn start(black_hole: Option<BlackHole>) -> Self {
-        Self {
+    fn start(black_hole: Option<BlackHole>) -> io::Result<Self> {
+        Ok(Self {
             app: App::start_for_pages(None),
             tls: tls().into_iter().map(|(name, tls)| (name, App::start_for_pages(Some(&tls)))).collect(),
             raw: raw().into_iter().map(|(name, script)| (name, Raw::start([script]))).collect(),
             h2: h2().into_iter().map(|(name, script)| (name, h2::Server::start([script]))).collect(),
             proxies: proxies().into_iter().map(|(name, plan)| (name, plan.start())).collect(),
             black_hole,
-        }
+            control: Control::start(tls())?,
+        })
     }
 
     fn to_json(&self) -> Value {
@@ -55,6 +96,7 @@ impl Fleet {
             "h2c": urls(self.h2.iter().map(|(name, server)| (*name, server.url("/"))).collect()),
             "proxies": urls(self.proxies.iter().map(|(name, proxy)| (*name, proxy.setting().url)).collect()),
             "proxy_credentials": { "user": USER, "password": PASSWORD },
+            "control": self.control.url(),
             "black_hole": self.black_hole.as_ref().map(|hole| hole.url("/")),
         })
     }
