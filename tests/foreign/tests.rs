@@ -7,5 +7,6 @@
 mod corpora;
 mod notes;
 mod report;
+mod rules;
 mod server;
 mod wire;

@@ -22,6 +22,9 @@ use client_conformance::{Settings, Subject};
 use client_core::{AnyEngine, Capabilities, HttpClient, Redirect};
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::requests::equal as same_request;
+use crate::rules::Difference;
+
 /// Cases of one origin and shape.
 pub(crate) struct Corpus {
     /// As it is called on the command line and in docs/conformance-notes.md.
@@ -53,6 +56,8 @@ pub(crate) struct CaseResult {
     pub(crate) verdict: Verdict,
     /// What was sent and received, as text.
     pub(crate) wire: String,
+    /// What rules see of a case that failed. `None`: nothing excuses it.
+    pub(crate) difference: Option<Difference>,
 }
 
 /// How a case ended.
@@ -71,6 +76,7 @@ impl CaseResult {
             id: id.to_owned(),
             verdict: verdict.map_or_else(Verdict::Failed, |()| Verdict::Passed),
             wire: wire.into(),
+            difference: None,
         }
     }
 
@@ -79,7 +85,16 @@ impl CaseResult {
             id: id.to_owned(),
             verdict: Verdict::Unmapped(why.into()),
             wire: String::new(),
+            difference: None,
         }
+    }
+
+    /// Says what rules are to see, if it failed.
+    pub(crate) fn about(mut self, difference: impl FnOnce() -> Difference) -> Self {
+        if matches!(self.verdict, Verdict::Failed(_)) {
+            self.difference = Some(difference());
+        }
+        self
     }
 }
 

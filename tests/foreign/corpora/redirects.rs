@@ -5,6 +5,7 @@ use client_core::{AnyEngine, HttpClient, Redirect, TlsConfig};
 use serde::Deserialize;
 
 use super::{Bench, CaseResult, same};
+use crate::rules::{Difference, Redirects, Step};
 use crate::server::{Reply, Seen, Server};
 
 #[derive(Deserialize)]
@@ -69,16 +70,30 @@ fn attempt(bench: &Bench<'_>, case: &Case) -> CaseResult {
         } => {
             let server = Server::start(chain);
             let status = call(bench, Settings::default(), method, server.url(start), body, &[]);
+            let steps = steps(&server);
             let verdict = status.and_then(|status| {
-                let got = server.seen().into_iter().map(|Seen { request, .. }| Want {
-                    method: request.method,
-                    target: request.target,
-                    body: String::from_utf8_lossy(&request.body).into_owned(),
+                let got = steps.iter().map(|step| Want {
+                    method: step.method.clone(),
+                    target: step.target.clone(),
+                    body: step.body.clone(),
                 });
                 same("requests", &got.collect(), want_requests)?;
                 same("status", &status, want_status)
             });
-            CaseResult::new(id, verdict, server.wire())
+            CaseResult::new(id, verdict, server.wire()).about(|| {
+                let wanted = want_requests.iter().map(|want| Step {
+                    method: want.method.clone(),
+                    target: want.target.clone(),
+                    body: want.body.clone(),
+                });
+                let mut statuses: Vec<u16> = server.seen().iter().map(|seen| status_of(&chain(seen))).collect();
+                statuses.pop();
+                Difference::Redirects(Redirects {
+                    statuses,
+                    wanted: wanted.collect(),
+                    got: steps,
+                })
+            })
         }
         Case::Method {
             id,
@@ -100,7 +115,18 @@ fn attempt(bench: &Bench<'_>, case: &Case) -> CaseResult {
                     _ => same("second method", &seen[1].request.method, want_second_method),
                 }
             });
-            CaseResult::new(id, verdict, server.wire())
+            CaseResult::new(id, verdict, server.wire()).about(|| {
+                let got = steps(&server);
+                let mut wanted = got.clone();
+                if let [_, second] = wanted.as_mut_slice() {
+                    second.method.clone_from(want_second_method);
+                }
+                Difference::Redirects(Redirects {
+                    statuses: vec![status],
+                    wanted,
+                    got,
+                })
+            })
         }
         Case::Sensitive {
             id,
@@ -116,6 +142,23 @@ fn attempt(bench: &Bench<'_>, case: &Case) -> CaseResult {
             let got = call(bench, settings, "GET", from.clone(), "", headers);
             CaseResult::new(id, sensitive(&server.seen(), got, headers, *copied, same_origin(from, to)), server.wire())
         }
+    }
+}
+
+/// The requests so far.
+fn steps(server: &Server) -> Vec<Step> {
+    let step = |Seen { request, .. }| Step {
+        method: request.method,
+        target: request.target,
+        body: String::from_utf8_lossy(&request.body).into_owned(),
+    };
+    server.seen().into_iter().map(step).collect()
+}
+
+fn status_of(reply: &Reply) -> u16 {
+    match reply {
+        Reply::Http { status, .. } => *status,
+        Reply::Raw(_) => 0,
     }
 }
 

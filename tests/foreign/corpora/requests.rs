@@ -4,13 +4,16 @@
 //! body and trailers. `Host` goes first with us (RFC 9110 §7.2), and is written in lower case.
 
 use client_conformance::Settings;
+use client_core::http::header::HOST;
 use client_core::http::uri::Authority;
 use client_core::http::{HeaderMap, HeaderName, HeaderValue, Version};
 use client_core::{AnyEngine, Body, Capability, RequestTarget};
+use client_hyper::Hyper;
 use serde::Deserialize;
 
 use super::responses::{Base64, Outcome};
 use super::{Bench, CaseResult, plain, same, shown};
+use crate::rules::{self, Difference, Refusal, Response};
 use crate::server::{Reply, Server};
 use crate::wire::{Framing, Request};
 
@@ -53,33 +56,68 @@ pub(crate) fn run(bench: &Bench<'_>) -> Result<Vec<CaseResult>, String> {
             if case.version == "HTTP_2" && promised.contains(Capability::Http2) {
                 return CaseResult::unmapped(&case.id, "the engine speaks HTTP/2, and the case is about one that does not");
             }
-            match attempt(bench, case) {
-                (Err(why), _) if super::is_unsupported(&why) && case.expect.outcome == Outcome::Ok => {
-                    super::lacking(&case.id, &why)
-                }
-                (verdict, wire) => CaseResult::new(&case.id, verdict, wire),
-            }
+            attempt(bench, case)
         },
     ))
 }
 
-fn attempt(bench: &Bench<'_>, case: &Case) -> (Result<(), String>, String) {
+fn attempt(bench: &Bench<'_>, case: &Case) -> CaseResult {
     let reply = reply(case);
-    let server = Server::start(move |_| Reply::Raw(reply.clone()));
+    let of_server = reply.clone();
+    let server = Server::start(move |_| Reply::Raw(of_server.clone()));
     let text = String::from_utf8_lossy(&case.request.0).replace("{addr}", &server.authority());
     // Where nothing may be sent, what stands there is no request.
     let expected = Request::take(&mut text.into_bytes()).ok().flatten();
     let planned = Planned::new(case, &server.authority(), expected.as_ref());
-    let got = bench.drive(Settings::default(), |engine| async move { Ok(planned.send(engine).await) });
-    let got = got.unwrap_or_else(Err);
+    let leaves_out_host = expected.as_ref().is_some_and(|expected| expected.value("host").is_none());
+    let got = bench.drive(Settings::default(), move |engine| async move {
+        // What hyper can be told, and no contract has.
+        let engine = if leaves_out_host && engine.name() == HYPER { without_host() } else { engine };
+        Ok(planned.send(engine).await)
+    });
+    let got = got.unwrap_or_else(|why| Err(why.into()));
+    if let Err(Refusal { why, .. }) = &got
+        && super::is_unsupported(why)
+        && case.expect.outcome == Outcome::Ok
+    {
+        return super::lacking(&case.id, why);
+    }
     let wire = format!("{}<- {got:?}", server.wire());
-    let verdict = answered(&case.expect, got).and_then(|()| match (expected, server.seen().as_slice()) {
-        (Some(expected), [seen, ..]) => equal(&seen.request, &expected),
+    let seen: Vec<Request> = server.seen().into_iter().map(|seen| seen.request).collect();
+    let sent = match (&expected, seen.as_slice()) {
+        (Some(expected), [seen, ..]) => equal(seen, expected),
         (Some(_), []) => Err("no request arrived".into()),
         (None, []) => Ok(()),
-        (None, [seen, ..]) => Err(format!("a request arrived: {}", seen.request)),
-    });
-    (verdict, wire)
+        (None, [seen, ..]) => Err(format!("a request arrived: {seen}")),
+    };
+    let is_sent = sent.is_ok() && expected.is_some();
+    let verdict = answered(&case.expect, &got).and(sent);
+    CaseResult::new(&case.id, verdict, wire).about(|| {
+        if is_sent {
+            // Then it is the response that makes the difference.
+            return Difference::Response(Response {
+                method: case.method.clone(),
+                reply,
+                wants_answer: case.expect.outcome == Outcome::Ok,
+                got: got.map(|(status, _)| status),
+                is_of_job: false,
+            });
+        }
+        Difference::Request(rules::Request {
+            headers: case.headers.clone(),
+            wanted: expected,
+            seen,
+            refusal: got.err(),
+        })
+    })
+}
+
+/// The engine that offers hyper's own settings, where a case is about one of them.
+const HYPER: &str = "hyper";
+
+/// It with the request's `Host` taken away, which its users may do, however wrong that is.
+fn without_host() -> AnyEngine {
+    AnyEngine::new(Hyper::builder().customize_request(|head| drop(head.headers_mut().remove(HOST))).build())
 }
 
 /// What the server sends. Two replies are too long, or too short, to be written down.
@@ -128,7 +166,7 @@ impl Planned {
         }
     }
 
-    async fn send(self, engine: AnyEngine) -> Result<(u16, Vec<u8>), String> {
+    async fn send(self, engine: AnyEngine) -> Result<(u16, Vec<u8>), Refusal> {
         let mut request = plain(engine)?.request(&*self.method, self.url).body(self.body);
         for (name, value) in self.headers {
             request = request.header(name, value);
@@ -139,13 +177,13 @@ impl Planned {
         if let Some(authority) = self.target {
             request = request.target(RequestTarget::Authority(authority));
         }
-        let response = request.send().await.map_err(|error| error.to_string())?;
+        let response = request.send().await?;
         let status = response.status().as_u16();
         // After a CONNECT, what follows is no body.
         let body = if self.method == "CONNECT" {
             Vec::new()
         } else {
-            response.bytes().await.map_err(|error| error.to_string())?.to_vec()
+            response.bytes().await?.to_vec()
         };
         Ok((status, body))
     }
@@ -168,19 +206,20 @@ fn body(expected: &Request) -> Body {
     body.with_trailers(expected.trailers.iter().filter_map(field).collect::<HeaderMap>())
 }
 
-fn answered(expected: &Expected, got: Result<(u16, Vec<u8>), String>) -> Result<(), String> {
+fn answered(expected: &Expected, got: &Result<(u16, Vec<u8>), Refusal>) -> Result<(), String> {
     match (expected.outcome, got) {
         (Outcome::Error, Err(_)) => Ok(()),
         (Outcome::Error, Ok((status, _))) => Err(format!("accepted: {status}")),
-        (Outcome::Ok, Err(error)) => Err(error),
+        (Outcome::Ok, Err(error)) => Err(error.to_string()),
         (Outcome::Ok, Ok((status, body))) => {
-            same("status", &status, &200)?;
-            expected.body.as_ref().map_or(Ok(()), |expected| same("body", &shown(&body), &shown(&expected.0)))
+            same("status", status, &200)?;
+            expected.body.as_ref().map_or(Ok(()), |expected| same("body", &shown(body), &shown(&expected.0)))
         }
     }
 }
 
-fn equal(got: &Request, expected: &Request) -> Result<(), String> {
+/// Fails unless both mean the same.
+pub(crate) fn equal(got: &Request, expected: &Request) -> Result<(), String> {
     same("method", &got.method, &expected.method)?;
     same("target", &got.target, &expected.target)?;
     same("version", &got.version, &expected.version)?;

@@ -4,11 +4,12 @@
 //! What is relative to a base is what a redirect from there says: the base answers with the reference as its `Location`.
 
 use client_conformance::Settings;
-use client_core::{HttpClient, Redirect};
+use client_core::{AnyEngine, HttpClient, Redirect};
 use serde::Deserialize;
 
 use super::redirects::{self, everywhere};
 use super::{Bench, CaseResult, same};
+use crate::rules::{Difference, Refusal, Url};
 use crate::server::{Reply, Seen, Server};
 
 #[derive(Deserialize)]
@@ -47,6 +48,13 @@ struct Target {
     target: String,
     /// The `Host` field: the port only where it is not the scheme's own.
     host: String,
+}
+
+impl Target {
+    /// The host that is connected to.
+    fn name(&self) -> &str {
+        self.to.rsplit_once(':').map_or(&*self.to, |(host, _)| host)
+    }
 }
 
 pub(crate) fn run(bench: &Bench<'_>) -> Result<Vec<CaseResult>, String> {
@@ -131,23 +139,31 @@ fn attempt(bench: &Bench<'_>, case: &Case) -> CaseResult {
     };
     let got = call(bench, settings, case.base.clone().unwrap_or_else(|| case.input.clone()));
     let verdict = judge(case, &got, &server.seen()).map_err(|why| format!("{:?} at {:?}: {why}", case.input, case.base));
-    CaseResult::new(&case.id, verdict, format!("{}<- {got:?}", server.wire()))
-}
-
-fn call(bench: &Bench<'_>, settings: Settings, url: String) -> Result<u16, String> {
-    bench.drive(settings, |engine| async move {
-        let client = HttpClient::builder(engine).install(Redirect::default().allow_https_downgrade(true)).build();
-        let response = client
-            .map_err(|error| error.to_string())?
-            .get(url)
-            .send()
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok(response.status().as_u16())
+    let wire = format!("{}<- {got:?}", server.wire());
+    let was_asked = server.seen().len() > usize::from(case.base.is_some());
+    CaseResult::new(&case.id, verdict, wire).about(|| {
+        Difference::Url(Url {
+            host: match &case.expected {
+                Expected::Request(target) => Some(target.name().to_owned()),
+                Expected::Refused => None,
+            },
+            got: got.map(|_| ()).or_else(|refusal| if was_asked { Ok(()) } else { Err(refusal) }),
+        })
     })
 }
 
-fn judge(case: &Case, got: &Result<u16, String>, seen: &[Seen]) -> Result<(), String> {
+fn call(bench: &Bench<'_>, settings: Settings, url: String) -> Result<u16, Refusal> {
+    let called = bench.drive(settings, |engine| async move { Ok(follow(engine, url).await) });
+    called.unwrap_or_else(|why| Err(why.into()))
+}
+
+async fn follow(engine: AnyEngine, url: String) -> Result<u16, Refusal> {
+    let client = HttpClient::builder(engine).install(Redirect::default().allow_https_downgrade(true)).build()?;
+    let response = client.get(url).send().await?;
+    Ok(response.status().as_u16())
+}
+
+fn judge(case: &Case, got: &Result<u16, Refusal>, seen: &[Seen]) -> Result<(), String> {
     let seen = if case.base.is_some() {
         seen.get(1..).ok_or("the base was not asked")?
     } else {

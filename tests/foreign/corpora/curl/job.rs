@@ -66,12 +66,49 @@ pub(super) struct Op {
     pub(super) expect100_timeout: Option<String>,
     /// An interface, or the address of one.
     pub(super) interface: Option<String>,
+    /// A file whose tag the answer is not to have, and one to write its own to, which is nothing on the wire.
+    pub(super) etag_compare: Option<String>,
+    #[serde(rename = "etag_save")]
+    pub(super) _etag_save: Option<String>,
+    /// A date, after a `-` if the answer is to be older.
+    pub(super) time_cond: Option<String>,
+    /// How many bytes there are already, or `-` for as many as the file has.
+    pub(super) resume_from: Option<String>,
+    /// Codings of the transfer are not taken away.
+    #[serde(default)]
+    pub(super) raw: bool,
     /// What is not known here, and so has no mapping; and some that is said by other fields as well.
     #[serde(flatten)]
     pub(super) rest: BTreeMap<String, Value>,
 }
 
+/// What the corpus's server knows of a job.
+#[derive(Default, Deserialize)]
+pub(super) struct Scene {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) replies: BTreeMap<String, Base64>,
+    /// What is there before curl is run.
+    #[serde(default)]
+    pub(super) files: Vec<File>,
+}
+
+impl Scene {
+    /// Whether a reply names a coding of its transfer.
+    pub(super) fn has_coding(&self) -> bool {
+        let names = |line: &[u8]| line.get(..18).is_some_and(|name| name.eq_ignore_ascii_case(b"transfer-encoding:"));
+        self.replies.values().any(|reply| reply.0.split(|byte| *byte == b'\n').any(names))
+    }
+}
+
 #[derive(Deserialize)]
+pub(super) struct File {
+    pub(super) name: String,
+    #[serde(default, rename = "b64")]
+    pub(super) bytes: Base64,
+}
+
+#[derive(Clone, Deserialize)]
 pub(super) struct Upload {
     #[serde(rename = "b64")]
     pub(super) bytes: Base64,

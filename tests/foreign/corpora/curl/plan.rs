@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use client_conformance::{ProxySetting, Settings};
 use client_core::http::Version;
-use client_core::{Body, HeaderName, HttpClient, Redirect, RequestBuilder, RequestTarget};
+use client_core::{Body, HttpClient, Redirect, RequestBuilder, RequestTarget};
 use client_transport::connector::Connector;
 use client_transport::proxy::Environment;
 use client_transport::route::{Origin, RouteOptions};
-use url::{ParseError, Url};
+use url::Url;
 
+use super::conditions;
 use super::connect_to::ConnectTo;
-use super::job::{Credentials, Job, Op, Redirects};
+use super::job::{Credentials, File, Job, Op, Redirects, Scene};
+use super::labels;
+use crate::rules;
 
 /// Calls on one engine.
 pub(super) struct Plan {
@@ -54,8 +57,8 @@ const CURLS_LIMIT: usize = 50;
 /// `ipv4` only narrows what is tried.
 const SAID_OTHERWISE: [&str; 4] = ["method_explicit", "head", "json", "ipv4"];
 
-/// Words of the corpus for what there is no API for yet; each is a feature of a later issue, or curl's own.
-const LATER: [(&str, &str); 16] = [
+/// Words of the corpus for what there is no API for; each is a feature, or curl's own.
+const WITHOUT_API: [(&str, &str); 11] = [
     ("cookie_engine", "cookies"),
     ("cookie_jar_out", "cookies"),
     ("cookie_files_b64", "cookies"),
@@ -63,15 +66,10 @@ const LATER: [(&str, &str); 16] = [
     ("multipart", "multipart"),
     ("decompress", "compression"),
     ("transfer_decoding", "transfer codings"),
-    ("raw", "transfer codings"),
     ("retry", "retry"),
-    ("etag_compare", "conditional requests"),
-    ("etag_save", "conditional requests"),
-    ("time_cond", "conditional requests"),
-    ("resume_from", "resuming a transfer"),
     ("proxy_tunnel", "a tunnel for http URLs"),
     ("path_as_is", "paths that are not normalized"),
-    ("unix_socket", "a Unix socket for all engines"),
+    ("unix_socket", "a Unix socket, which the corpus's server does not have"),
 ];
 
 /// Schemes that curl knows and we do not.
@@ -88,18 +86,25 @@ impl Job {
     ///
     /// # Errors
     /// What there are no words for.
-    pub(super) fn plan(&self) -> Result<Vec<Plan>, String> {
+    pub(super) fn plan(&self, scene: &Scene) -> Result<Vec<Plan>, String> {
         if let Some(outcome) = self.expect.outcome.iter().find(|outcome| OF_COMMAND_LINE.contains(&outcome.as_str())) {
             return Err(format!("curl's command line ({outcome})"));
         }
-        self.ops.iter().map(|op| op.plan(self)).collect()
+        if self.ops.iter().any(|op| conditions::is_curls_own(op, &self.expect)) {
+            return Err("dates that curl compares itself".into());
+        }
+        // Without a coding, there is nothing that could be left as it is.
+        if self.ops.iter().any(|op| op.raw) && scene.has_coding() {
+            return Err("transfer codings".into());
+        }
+        self.ops.iter().map(|op| op.plan(self, &scene.files)).collect()
     }
 }
 
 impl Op {
-    fn plan(&self, job: &Job) -> Result<Plan, String> {
+    fn plan(&self, job: &Job, files: &[File]) -> Result<Plan, String> {
         if let Some(word) = self.rest.keys().find(|word| !SAID_OTHERWISE.contains(&word.as_str())) {
-            let feature = LATER.iter().find(|(known, _)| known == word).map_or(word.as_str(), |(_, feature)| feature);
+            let feature = WITHOUT_API.iter().find(|(known, _)| known == word).map_or(word.as_str(), |(_, feature)| feature);
             return Err(feature.to_owned());
         }
         if self.allow_http09 {
@@ -115,7 +120,7 @@ impl Op {
         let calls = urls
             .iter()
             .enumerate()
-            .map(|(index, url)| self.call(index, url.clone()))
+            .map(|(index, url)| self.call(index, url.clone(), files))
             .collect::<Result<_, _>>()?;
         Ok(Plan {
             settings: self.settings(job, urls.first().map_or("", String::as_str))?,
@@ -123,9 +128,10 @@ impl Op {
         })
     }
 
-    /// The URL as curl completes it.
+    /// The URL as curl completes it, and as the URL standard can read it.
     fn url(&self, url: &str) -> String {
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let url = labels::add(&url).unwrap_or(url);
         let Some(query) = &self.add_query else {
             return url;
         };
@@ -134,12 +140,9 @@ impl Op {
         format!("{url}{joined}{query}#{fragment}")
     }
 
-    fn call(&self, index: usize, url: String) -> Result<Call, String> {
+    fn call(&self, index: usize, url: String, files: &[File]) -> Result<Call, String> {
         let fields = self.headers.iter().chain(&self.proxy_headers);
         let mut headers: Vec<_> = fields.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect();
-        if headers.iter().any(|(name, _)| HeaderName::try_from(name).is_err()) {
-            return Err("header names that are no tokens (RFC 9110 §5.6.2)".into());
-        }
         // A length that nobody knows is said by the body, not by the user.
         let chunked = headers
             .iter()
@@ -164,12 +167,16 @@ impl Op {
             }
         };
         or_header("range", self.range.as_ref().map(range));
+        let mut upload = self.uploads.get(index).cloned();
+        for (name, value) in conditions::headers(self, &mut upload, files)? {
+            or_header(name, Some(value));
+        }
 
         let (mut method, mut body) = (self.method.clone(), Body::empty());
         if let Some(bytes) = &self.body {
             body = if chunked { stream(bytes.0.clone()) } else { Body::from(bytes.0.clone()) };
-        } else if let Some(upload) = self.uploads.get(index) {
-            let bytes = upload.bytes.0.clone();
+        } else if let Some(upload) = upload {
+            let bytes = upload.bytes.0;
             body = if upload.unknown_length || chunked { stream(bytes) } else { Body::from(bytes) };
         } else if !self.uploads.is_empty() {
             // curl ran out of files, and fetches what is left.
@@ -187,7 +194,8 @@ impl Op {
             max_time: self.max_time.as_deref().map(number).transpose()?.map(Duration::from_secs),
             max_body: self.max_body_size.as_deref().map(number).transpose()?,
             route: self.route()?,
-            fails_on_status: self.fail_on_status.is_some(),
+            // Who goes on with a transfer has to look at a 416 first: it says that all is there.
+            fails_on_status: self.fail_on_status.is_some() && self.resume_from.is_none(),
         })
     }
 
@@ -212,6 +220,7 @@ impl Op {
                 return Err("curl's command line (resolve)".into());
             };
             let address = address.parse().map_err(|_| "curl's command line (resolve)")?;
+            let host = labels::of_host(host).unwrap_or_else(|| host.to_owned());
             settings.hosts.push((host.to_ascii_lowercase(), address));
         }
         if let Some(proxy) = self.proxy(job, url) {
@@ -281,6 +290,21 @@ impl Call {
     }
 }
 
+impl Op {
+    /// It as rules see it.
+    pub(super) fn seen_by_rules(&self) -> rules::Op {
+        let body = self.body.as_ref().or_else(|| self.uploads.first().map(|upload| &upload.bytes));
+        rules::Op {
+            method: self.method.clone(),
+            urls: self.urls.iter().map(|url| self.url(url)).collect(),
+            headers: self.headers.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect(),
+            body_length: body.map_or(0, |body| body.0.len() as u64),
+            asks_for_server: self.request_target.as_deref() == Some("*"),
+            has_proxy: self.proxy.as_ref().is_some_and(|proxy| !proxy.is_empty()),
+        }
+    }
+}
+
 impl Plan {
     /// Whether a call asks for what only engines on our transport read.
     pub(super) fn needs_transport(&self) -> bool {
@@ -295,7 +319,6 @@ fn no_url(url: &str, job: &Job) -> Option<String> {
         return Some(format!("{scheme} URLs"));
     }
     match Url::parse(url) {
-        Err(ParseError::InvalidIpv4Address) => Some("hosts that end in a number (no URLs, WHATWG URL §3.5)".into()),
         Ok(url) if job.servers.iter().any(|server| server.starts_with("socks")) && url.port() != Some(HTTP_PORT) => {
             Some("a SOCKS server that leads elsewhere than asked".into())
         }
@@ -365,7 +388,7 @@ mod tests {
     }
 
     fn plan(op: &str) -> Result<Plan, String> {
-        job(op, "").plan().map(|mut plans| plans.remove(0))
+        job(op, "").plan(&Scene::default()).map(|mut plans| plans.remove(0))
     }
 
     #[test]
@@ -395,7 +418,8 @@ mod tests {
             (r#""resolve": ["nonsense"]"#, "curl's command line (resolve)"),
             (r#""allow_http09": true"#, "HTTP/0.9"),
             (r#""interface": "eth0""#, "an interface by name"),
-            (r#""headers": [["Name ", "x"]]"#, "header names that are no tokens (RFC 9110 §5.6.2)"),
+            (r#""time_cond": "yesterday""#, "curl's command line (a date)"),
+            (r#""resume_from": "some""#, "curl's command line (resume)"),
         ] {
             assert_eq!(plan(op).err().as_deref(), Some(why), "{op}");
         }
@@ -405,8 +429,6 @@ mod tests {
     fn some_of_curls_urls_are_none_of_ours() {
         let job = job(r#""json": true"#, "");
         assert_eq!(no_url("ftp://h/", &job).as_deref(), Some("ftp URLs"));
-        assert!(no_url("http://h.1214/", &job).unwrap().contains("end in a number"));
-        assert_eq!(no_url("http://h.1214.example/", &job), None);
         // What nobody knows is a case of its own.
         assert_eq!(no_url("htfp://h/", &job), None);
     }
@@ -425,7 +447,7 @@ mod tests {
                 Some("http://q:1"),
             ),
         ] {
-            let plan = job(op, env).plan().unwrap().remove(0);
+            let plan = job(op, env).plan(&Scene::default()).unwrap().remove(0);
             let proxy = plan.settings.proxy.map(|proxy| proxy.url);
             assert_eq!(proxy.as_deref(), expected, "{op} {env}");
         }

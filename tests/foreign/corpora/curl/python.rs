@@ -84,6 +84,22 @@ impl Judge {
     }
 }
 
+impl Record {
+    /// With a text in place of another, wherever it stands.
+    pub(super) fn replaced(mut self, from: &str, to: &str) -> Self {
+        for input in [&mut self.server_input.0, &mut self.proxy_input.0] {
+            let mut rest = std::mem::take(input);
+            while let Some(at) = rest.windows(from.len()).position(|window| window.eq_ignore_ascii_case(from.as_bytes())) {
+                input.extend_from_slice(&rest[..at]);
+                input.extend_from_slice(to.as_bytes());
+                rest.drain(..at + from.len());
+            }
+            input.append(&mut rest);
+        }
+        self
+    }
+}
+
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (who, input) in [("server", &self.server_input), ("proxy", &self.proxy_input)] {
