@@ -1,4 +1,6 @@
 //! Responses that we refuse and others take, or the other way about.
+//!
+//! Longer than most because each predicate stands beside its near misses: rules that were read apart from each other would overlap.
 
 use client_core::ErrorKind;
 
