@@ -54,6 +54,7 @@
 //! | `PoolStats` | libcurl does not tell what its pool holds |
 //! | `WarmUp` | a connection that libcurl makes without a request (`CURLOPT_CONNECT_ONLY`) is none that it uses for another |
 //! | `StrictHttp2` | nghttp2 leaves malformed fields out and goes on; libcurl takes `RST_STREAM` with `NO_ERROR` for the end of a body (where the length is known, that it is short is noticed), holds a server that sends too much back by not reading, and resets with `STREAM_CLOSED`. It would have to hand nghttp2's own callbacks on |
+//! | `HeadProgress` | libcurl may read the beginning of a head in the step in which it sends the request, and tells of whole lines only: that an answer had begun is then not seen. All else is kept: bytes of a head count for the socket limit, and informational responses are counted |
 //! | `Http2RequestTrailers` | libcurl sends trailers by the chunked coding only. With the version left open such a request speaks HTTP/1.1 |
 //! | `ProxyAnswers` | libcurl takes a 1xx before the answer to CONNECT for the answer, and so for a refusal. It understands all others |
 //! | `ClientIdentity` outside of Linux | libcurl's rustls reads keys from files only; a file in memory is Linux's. Another TLS library takes them from memory |
@@ -64,7 +65,7 @@
 //!   their [`keep_alive`](CurlBuilder::keep_alive) stay open until then. A violation in HTTP/2 costs all idle connections.
 //! - Where much still arrives of HTTP/2 bodies that were dropped unread, nghttp2 takes it for an attack and ends the connection: what else is on it
 //!   fails, and what comes next is sent on another.
-//! - That a kept connection died in the middle of a head is seen without TLS only; with it, an idempotent request is repeated once (RFC 9110
+//! - That a kept connection died in the middle of a head is mostly seen without TLS, and never with it; where it is not, an idempotent request is repeated once (RFC 9110
 //!   §9.2.2).
 //! - With rustls the environment variable `SSLKEYLOGFILE` alone makes libcurl write session keys, whatever
 //!   [`TlsConfig::key_log`](client_core::TlsConfig::key_log) says.
@@ -129,7 +130,6 @@ const ALWAYS: Capabilities = Capabilities::NONE
     .with(Capability::AsteriskForm)
     .with(Capability::ExpectContinue)
     .with(Capability::Informational)
-    .with(Capability::HeadProgress)
     .with(Capability::StreamingUpload)
     .with(Capability::Duplex)
     .with(Capability::RequestTrailers)
