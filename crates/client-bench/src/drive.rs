@@ -18,7 +18,7 @@ use crate::results::Sample;
 use crate::server::{SMALL, Target};
 use crate::subject::SubjectName;
 use crate::subjects::{self, Answer, Ours, Setup, Subject, Url, Version, tools};
-use crate::workload::{Direction, Kind, With, Workload};
+use crate::workload::{Direction, Kind, Server, With, Workload};
 use crate::{AllocationCounter, Result};
 
 /// What a driver is told.
@@ -125,6 +125,14 @@ impl Job {
     /// Where a workload's requests go.
     pub(crate) fn url(&self, workload: &Workload, path: &str) -> Result<Url> {
         let bulk = matches!(workload.kind, Kind::Transfer(_));
+        if workload.server == Server::Nginx {
+            let ports = self.target.nginx.ok_or("nginx is not installed")?;
+            let port = match workload.version {
+                Version::Http1 => ports.h1,
+                Version::Http2 => ports.h2c,
+            };
+            return Url::new(false, SocketAddr::from((Ipv4Addr::LOCALHOST, port)), path);
+        }
         let port = match (workload.version, workload.tls) {
             (Version::Http1, false) => self.target.h1,
             (Version::Http1, true) => self.target.h1_tls,

@@ -11,7 +11,7 @@ use crate::drive::{Job, Scale};
 use crate::results::{Record, Results, Sample};
 use crate::server::Server;
 use crate::subject::SubjectName;
-use crate::workload::{Kind, Workload};
+use crate::workload::{self, Kind, Workload};
 use crate::{DRIVE, Result, machine};
 
 /// What to run.
@@ -42,6 +42,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Results> {
     };
     for workload in &plan.workloads {
         eprintln!("{:<18}{}", workload.name, workload.about);
+        if workload.server == workload::Server::Nginx && server.target.nginx.is_none() {
+            skip(&mut results.skipped, format!("{}: nginx is not installed", workload.name));
+            continue;
+        }
         let subjects = subjects(plan, workload, &mut results.skipped);
         let rounds = match workload.kind {
             Kind::Closed { .. } => plan.rounds,

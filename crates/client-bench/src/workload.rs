@@ -16,7 +16,17 @@ pub(crate) struct Workload {
     pub(crate) version: Version,
     pub(crate) tls: bool,
     pub(crate) kind: Kind,
+    pub(crate) server: Server,
     pub(crate) subjects: &'static [SubjectName],
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    /// Ours, which has its answers ready.
+    Canned,
+    /// nginx, where it is installed.
+    Nginx,
 }
 
 /// How it is driven and measured.
@@ -135,6 +145,7 @@ const PLAIN: Workload = Workload {
     version: Version::Http1,
     tls: false,
     kind: Kind::Memory,
+    server: Server::Canned,
     subjects: HTTP1,
 };
 
@@ -283,6 +294,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         version: Version::Http2,
         tls: true,
         subjects: HTTP2,
+        ..PLAIN
     },
     Workload {
         name: "h2-100",
@@ -291,6 +303,23 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         version: Version::Http2,
         tls: true,
         subjects: HTTP2,
+        ..PLAIN
+    },
+    Workload {
+        name: "nginx-64",
+        about: "Small GETs on 64 kept connections to nginx",
+        kind: small(64),
+        server: Server::Nginx,
+        ..PLAIN
+    },
+    Workload {
+        name: "nginx-h2c-100",
+        about: "Small GETs on one HTTP/2 connection to nginx without TLS, 100 at a time",
+        kind: small(100),
+        version: Version::Http2,
+        server: Server::Nginx,
+        subjects: HTTP2,
+        ..PLAIN
     },
     Workload {
         name: "download",
@@ -321,6 +350,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         version: Version::Http2,
         tls: true,
         subjects: HTTP2_LIBRARIES,
+        ..PLAIN
     },
     Workload {
         name: "upload",

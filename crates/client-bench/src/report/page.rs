@@ -71,6 +71,7 @@ const CHAPTERS: &[(&str, &[&str])] = &[
     ("With plugins at work", &["timeouts", "redirect"]),
     ("Pipelining", &["pipelined"]),
     ("Small requests by HTTP/2", &["h2"]),
+    ("A server that was not made for it", &["nginx"]),
     ("Large bodies", &["download", "upload"]),
     ("Memory", &["memory"]),
     ("Counts", &["counts"]),
@@ -150,6 +151,6 @@ fn intro(results: &Results) -> String {
          cargo xtask bench --only get --compare HEAD    # against the results committed in a revision, or saved in a file by --save\n\
          cargo xtask bench --list                       # workloads and clients\n\
          ```\n\n\
-         wrk, h2load (nghttp2-client), strace and valgrind are used where they are installed.\n\n"
+         nginx, wrk, h2load (nghttp2-client), strace and valgrind are used where they are installed.\n\n"
     )
 }

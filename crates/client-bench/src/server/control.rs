@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
@@ -20,7 +20,7 @@ impl Control {
         Ok(Self(BufReader::new(TcpStream::connect(target.control)?)))
     }
 
-    /// The processor time of the server so far.
+    /// The processor time of the servers so far.
     pub(crate) fn cpu_time(&mut self) -> Result<Duration> {
         Ok(Duration::from_micros(self.ask("cpu")?))
     }
@@ -61,7 +61,7 @@ async fn answer(stream: tokio::net::TcpStream, shared: Arc<Shared>) -> Result<()
     let mut lines = tokio::io::BufReader::new(read).lines();
     while let Some(line) = lines.next_line().await? {
         let number = match line.as_str() {
-            "cpu" => u64::try_from(machine::cpu_time()?.as_micros())?,
+            "cpu" => u64::try_from(shared.cpu_time()?.as_micros())?,
             "held" => u64::try_from(shared.held.load(Ordering::Relaxed))?,
             "release" => {
                 shared.held.store(0, Ordering::Relaxed);
@@ -73,4 +73,13 @@ async fn answer(stream: tokio::net::TcpStream, shared: Arc<Shared>) -> Result<()
         write.write_all(format!("{number}\n").as_bytes()).await?;
     }
     Ok(())
+}
+
+impl Shared {
+    /// Of this process and of nginx: only one of them has work at a time.
+    fn cpu_time(&self) -> Result<Duration> {
+        let nginx = self.nginx.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = nginx.as_ref().map_or(Ok(Duration::ZERO), super::Nginx::cpu_time)?;
+        Ok(machine::cpu_time()? + other)
+    }
 }

@@ -8,14 +8,15 @@ mod control;
 mod h1;
 mod h2_bulk;
 mod h2_canned;
+mod nginx;
 mod tls;
 
 use std::future::Future;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use control::Control;
+use nginx::Nginx;
 
 use crate::machine::{self, Core};
 use crate::{Result, SERVE};
@@ -47,6 +49,8 @@ pub(crate) struct Target {
     pub(crate) h2_tls: u16,
     /// HTTP/2 over TLS for large bodies: with flow control, by the h2 crate.
     pub(crate) h2_bulk: u16,
+    /// Where it is installed.
+    pub(crate) nginx: Option<nginx::Ports>,
     pub(crate) root_pem: String,
 }
 
@@ -74,7 +78,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // It ends what it started, and itself.
+        drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
 }
@@ -85,22 +90,31 @@ struct Shared {
     held: AtomicUsize,
     /// Counts the releases.
     released: watch::Sender<u64>,
+    /// Stopped when it is taken.
+    nginx: Mutex<Option<Nginx>>,
 }
 
 /// The server process: prints where it listens, serves until its standard input ends.
 pub(crate) fn serve() -> Result<()> {
     machine::pin(Core::Server)?;
     machine::raise_descriptor_limit()?;
-    std::thread::spawn(|| {
-        let _ = io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
+    let nginx = Nginx::start()?;
+    let ports = nginx.as_ref().map(|nginx| nginx.ports);
+    let shared = Arc::new(Shared {
+        held: AtomicUsize::new(0),
+        released: watch::channel(0).0,
+        nginx: Mutex::new(nginx),
+    });
+    std::thread::spawn({
+        let shared = Arc::clone(&shared);
+        move || {
+            let _ = io::stdin().read_to_end(&mut Vec::new());
+            drop(shared.nginx.lock().unwrap_or_else(PoisonError::into_inner).take());
+            std::process::exit(0);
+        }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let shared = Arc::new(Shared {
-            held: AtomicUsize::new(0),
-            released: watch::channel(0).0,
-        });
         let certificate = tls::Certified::new()?;
         let plain_tls = certificate.acceptor(&[])?;
         let h2_tls = certificate.acceptor(&[b"h2"])?;
@@ -128,6 +142,7 @@ pub(crate) fn serve() -> Result<()> {
                 async move { h2_bulk::serve(tls.accept(stream).await?).await }
             })
             .await?,
+            nginx: ports,
             root_pem: certificate.root_pem,
         };
         let on_addresses = {
