@@ -85,6 +85,10 @@ impl EngineResults {
                 _ => {}
             }
         }
+        // Without HTTP/2 nothing can be asked of it: the first refusal is the second's too.
+        if refused.contains(Capability::Http2) && !self.declared.contains(Capability::Http2RequestTrailers) {
+            refused = refused.with(Capability::Http2RequestTrailers);
+        }
         for &capability in Capability::ALL {
             let (declares, measured) =
                 (self.declared.contains(capability), if self.declared.contains(capability) { shown } else { refused });
