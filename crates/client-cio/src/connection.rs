@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
@@ -36,7 +37,7 @@ pub(crate) struct Connection {
     pub(crate) read: BytesMut,
     /// What the head of a request is written into; kept for the next one.
     pub(crate) head: Vec<u8>,
-    pub(crate) info: ConnectionInfo,
+    pub(crate) info: Arc<ConnectionInfo>,
     /// The proxy that requests are written to; `None` towards an origin, also through a tunnel.
     pub(crate) proxy: Option<Proxy>,
 }
@@ -83,7 +84,7 @@ impl Protocol for H1 {
             stream: dialed.stream,
             read: BytesMut::new(),
             head: Vec::new(),
-            info: dialed.info,
+            info: Arc::new(dialed.info),
             proxy: route.absolute_form().then(|| Proxy {
                 authorization: route.proxy_authorization().cloned(),
             }),
@@ -115,7 +116,12 @@ impl Protocol for H1 {
         match lease.conn() {
             Conn::Exclusive(_) => {
                 let (is_reused, mut lease) = (lease.is_reused(), Exclusive(lease));
-                lease.conn().info.reused = is_reused;
+                let info = &mut lease.conn().info;
+                // It changes once in the life of a connection.
+                if info.reused != is_reused {
+                    Arc::make_mut(info).reused = is_reused;
+                }
+                exchange.connection = Some(Arc::clone(info));
                 driver::exchange(lease, exchange, self.socket_timeout).await
             }
             Conn::Shared(pipe) => {

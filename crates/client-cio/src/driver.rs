@@ -16,9 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use client_core::{
-    Body, ConnectionInfo, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, RequestTarget, Result, Sent, Trace,
-};
+use client_core::{Body, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, RequestTarget, Result, Sent, Trace};
 use client_core::{TimeoutKind, Upgraded};
 use client_transport::pool;
 use client_transport::wire::effective;
@@ -74,7 +72,8 @@ pub(crate) async fn exchange(mut lease: Exclusive, exchange: &mut Exchange, defa
     let has_body = framing != RequestFraming::None;
     if has_body
         && exchange.request.headers().contains_key(EXPECT)
-        && let Some(head) = transfer.await_continue().await?
+        // On the heap: it has a timer, and few wait.
+        && let Some(head) = Box::pin(transfer.await_continue()).await?
     {
         // A final answer instead: the body that was announced is never sent, and the connection cannot be used again.
         transfer.is_withheld = true;
@@ -321,7 +320,15 @@ impl Transfer {
     fn respond(mut self, head: ResponseHead) -> Response<Body> {
         self.enter(Phase::Body);
         self.keep_alive = KeepAliveHint::of(&head.headers).timeout;
-        let mut response = response(head, &self.lease.conn().info, &self.trace);
+        let mut response = response(head, &self.trace);
+        // A body that is here as a whole needs the connection no longer, whether it will be read or not.
+        if self.is_sent
+            && let Some((body, verdict)) = self.decoder.rest(&mut self.lease.conn().read)
+        {
+            self.finish(verdict);
+            *response.body_mut() = Body::from(body);
+            return response;
+        }
         let event = match self.is_sent {
             true => self.decoder.next(&mut self.lease.conn().read),
             false => Ok(h1::Event::NeedMore),
@@ -336,15 +343,7 @@ impl Transfer {
                 self.finish(verdict);
                 return response;
             }
-            // A body that is here as a whole needs the connection no longer, whether it will be read or not.
-            Ok(h1::Event::Data(data)) => match self.end() {
-                Some(verdict) => {
-                    self.finish(verdict);
-                    *response.body_mut() = Body::from(data);
-                    return response;
-                }
-                None => Some(Ok(Frame::data(data))),
-            },
+            Ok(h1::Event::Data(data)) => Some(Ok(Frame::data(data))),
             Ok(h1::Event::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
             Ok(_) => None,
             Err(error) => Some(Err(self.refused(error))),
@@ -352,18 +351,6 @@ impl Transfer {
         let transfer = Some(self);
         *response.body_mut() = Body::wrap(ResponseBody { ahead, transfer });
         response
-    }
-
-    /// The verdict, if the body of known length is complete.
-    fn end(&mut self) -> Option<Verdict> {
-        let Self { lease, decoder, .. } = self;
-        if decoder.remaining() != Some(0) {
-            return None;
-        }
-        match decoder.next(&mut lease.conn().read) {
-            Ok(h1::Event::End(verdict)) => Some(verdict),
-            _ => None,
-        }
     }
 
     /// The response is complete.
@@ -388,7 +375,7 @@ impl Transfer {
 }
 
 /// A response without its body.
-pub(crate) fn response(head: ResponseHead, info: &ConnectionInfo, trace: &Trace) -> Response<Body> {
+pub(crate) fn response(head: ResponseHead, trace: &Trace) -> Response<Body> {
     trace.emit(&Event::ResponseHead {
         status: head.status,
         version: head.version,
@@ -397,7 +384,6 @@ pub(crate) fn response(head: ResponseHead, info: &ConnectionInfo, trace: &Trace)
     *response.status_mut() = head.status;
     *response.version_mut() = head.version;
     *response.headers_mut() = head.headers;
-    response.extensions_mut().insert(info.clone());
     response
 }
 

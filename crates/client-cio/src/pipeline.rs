@@ -45,7 +45,7 @@ pub(crate) fn is_eligible(request: &Request<Body>) -> bool {
 pub(crate) struct Pipe(Arc<Shared>);
 
 struct Shared {
-    info: ConnectionInfo,
+    info: Arc<ConnectionInfo>,
     line: Mutex<Line>,
 }
 
@@ -68,7 +68,7 @@ struct Line {
 impl Pipe {
     pub(crate) fn new(connection: Connection) -> Self {
         Self(Arc::new(Shared {
-            info: connection.info.clone(),
+            info: Arc::clone(&connection.info),
             line: Mutex::new(Line {
                 connection,
                 out: BytesMut::new(),
@@ -155,7 +155,7 @@ const MAX_PUT_OFF: usize = 16 << 10;
 pub(crate) async fn exchange(
     lease: Lease<H1>,
     pipe: Pipe,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     default: SocketTimeout,
 ) -> Result<Response<Body>> {
     let mut head = Vec::new();
@@ -166,6 +166,11 @@ pub(crate) async fn exchange(
     }
     let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), default);
     exchange.trace.enter(Phase::Send);
+    let mut info = Arc::clone(&pipe.0.info);
+    if lease.is_reused() {
+        Arc::make_mut(&mut info).reused = true;
+    }
+    exchange.connection = Some(info);
     let number = {
         let mut line = pipe.lock();
         if !line.is_ended() {
@@ -274,9 +279,7 @@ impl Turn {
     fn respond(mut self, head: ResponseHead) -> Response<Body> {
         self.phase = Phase::Body;
         self.trace.enter(Phase::Body);
-        let mut info = self.pipe.info().clone();
-        info.reused = self.lease.as_ref().is_some_and(Lease::is_reused);
-        let mut response = response(head, &info, &self.trace);
+        let mut response = response(head, &self.trace);
         // An answer that is here as a whole holds up nobody, whether its body will be read or not.
         *response.body_mut() = match self.whole() {
             Some((body, verdict)) => {
@@ -291,19 +294,7 @@ impl Turn {
     /// The body, if all of it has been received and its length is known.
     fn whole(&mut self) -> Option<(Body, Verdict)> {
         let mut line = self.pipe.lock();
-        let read = &mut line.connection.read;
-        let length = self.decoder.remaining().filter(|&length| length <= read.len() as u64)?;
-        let body = match length {
-            0 => Body::empty(),
-            _ => match self.decoder.next(read) {
-                Ok(h1::Event::Data(data)) => Body::from(data),
-                _ => return None,
-            },
-        };
-        match self.decoder.next(read) {
-            Ok(h1::Event::End(verdict)) => Some((body, verdict)),
-            _ => None,
-        }
+        self.decoder.rest(&mut line.connection.read).map(|(body, verdict)| (Body::from(body), verdict))
     }
 
     /// The answer is complete: the next in line reads, if the connection lives on.

@@ -14,15 +14,22 @@ use crate::h1::{BodyEncoder, InvalidRequest, RequestFraming};
 
 /// A request on its way out.
 pub(crate) struct Upload {
-    /// What goes out next: control bytes, a piece of the body, control bytes.
+    /// What goes out next: control bytes; a piece of the body and control bytes, if there is a body.
     front: Vec<u8>,
-    data: Bytes,
-    back: Bytes,
-    /// How much of these three is gone.
+    /// How much of it is gone.
     written: usize,
     /// How much of the whole request is gone.
     total: u64,
+    /// On the heap, as most requests have none, and all are moved.
+    rest: Option<Box<Rest>>,
+}
+
+/// What a request with a body has besides its head.
+struct Rest {
+    data: Bytes,
+    back: Bytes,
     body: Body,
+    /// `None` once the body has ended.
     encoder: Option<BodyEncoder>,
 }
 
@@ -41,19 +48,20 @@ impl Upload {
     pub(crate) fn head(front: Vec<u8>) -> Self {
         Self {
             front,
-            data: Bytes::new(),
-            back: Bytes::new(),
             written: 0,
             total: 0,
-            body: Body::empty(),
-            encoder: None,
+            rest: None,
         }
     }
 
     /// The body, once it may be sent.
     pub(crate) fn body(&mut self, body: Body, framing: RequestFraming) {
-        self.body = body;
-        self.encoder = Some(BodyEncoder::new(framing));
+        self.rest = Some(Box::new(Rest {
+            data: Bytes::new(),
+            back: Bytes::new(),
+            body,
+            encoder: Some(BodyEncoder::new(framing)),
+        }));
     }
 
     /// What the server may have seen.
@@ -71,13 +79,16 @@ impl Upload {
     pub(crate) fn poll(&mut self, stream: &mut Stream, moved: &mut bool, cx: &mut Context<'_>) -> Result<Progress, Error> {
         loop {
             // The first piece of a body rides along with the head, in one write.
-            let has_room = self.data.is_empty() && self.back.is_empty();
-            let pulled = if has_room && self.encoder.is_some() { self.pull(cx)? } else { Pull::Piece };
+            let pulled = match &self.rest {
+                Some(rest) if rest.has_room() && rest.encoder.is_some() => self.pull(cx)?,
+                _ => Pull::Piece,
+            };
             if self.is_flushed() {
-                let progress = match (pulled, &self.encoder) {
-                    (_, None) => Progress::Done,
-                    (Pull::Later, _) => Progress::Producer,
-                    (Pull::Piece | Pull::End, _) => continue,
+                let has_more = self.rest.as_ref().is_some_and(|rest| rest.encoder.is_some());
+                let progress = match (pulled, has_more) {
+                    (_, false) => Progress::Done,
+                    (Pull::Later, true) => Progress::Producer,
+                    (Pull::Piece | Pull::End, true) => continue,
                 };
                 // TLS may hold back what it was given.
                 return match Pin::new(stream).poll_flush(cx) {
@@ -98,16 +109,21 @@ impl Upload {
     }
 
     fn is_flushed(&self) -> bool {
-        self.written == self.front.len() + self.data.len() + self.back.len()
+        let rest = self.rest.as_ref().map_or(0, |rest| rest.data.len() + rest.back.len());
+        self.written == self.front.len() + rest
     }
 
     /// The next piece of the body, framed, behind what is in `front`.
     fn pull(&mut self, cx: &mut Context<'_>) -> Result<Pull, Error> {
-        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Pending => return Ok(Pull::Later),
-            Poll::Ready(frame) => frame.transpose().map_err(|error| produced(error, self.sent()))?,
+        let (sent, total) = (self.sent(), self.total);
+        let Some(rest) = &mut self.rest else {
+            return Ok(Pull::End);
         };
-        let Some(encoder) = &mut self.encoder else {
+        let frame = match Pin::new(&mut rest.body).poll_frame(cx) {
+            Poll::Pending => return Ok(Pull::Later),
+            Poll::Ready(frame) => frame.transpose().map_err(|error| produced(error, sent))?,
+        };
+        let Some(encoder) = &mut rest.encoder else {
             return Ok(Pull::End);
         };
         if self.written == self.front.len() {
@@ -116,16 +132,16 @@ impl Upload {
         }
         match frame.map(http_body::Frame::into_data) {
             Some(Ok(data)) => {
-                let around = encoder.chunk(&data).map_err(|error| invalid(&error, self.total))?;
+                let around = encoder.chunk(&data).map_err(|error| invalid(&error, total))?;
                 self.front.extend_from_slice(around.prefix());
-                self.data = data;
-                self.back = Bytes::from_static(around.suffix());
+                rest.data = data;
+                rest.back = Bytes::from_static(around.suffix());
                 Ok(Pull::Piece)
             }
             end => {
                 let trailers = end.and_then(|trailers| trailers.err()?.into_trailers().ok());
-                let encoder = self.encoder.take().map(|encoder| encoder.finish(trailers.as_ref()));
-                self.back = encoder.transpose().map_err(|error| invalid(&error, self.total))?.unwrap_or_default();
+                let encoder = rest.encoder.take().map(|encoder| encoder.finish(trailers.as_ref()));
+                rest.back = encoder.transpose().map_err(|error| invalid(&error, total))?.unwrap_or_default();
                 Ok(Pull::End)
             }
         }
@@ -133,17 +149,19 @@ impl Upload {
 
     fn write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut skip = self.written;
-        let mut rest = |part: &'_ [u8]| {
+        let mut left = |part: &'_ [u8]| {
             let from = skip.min(part.len());
             skip -= from;
             from
         };
-        let (front, data, back) = (rest(&self.front), rest(&self.data), rest(&self.back));
         let stream = Pin::new(stream);
-        // A head alone is most of what is sent, and the kernel takes one buffer more cheaply than a list of one.
-        let n = ready!(match (&self.front[front..], &self.data[data..], &self.back[back..]) {
-            (front, [], []) => stream.poll_write(cx, front),
-            (front, data, back) => {
+        let front = &self.front[left(&self.front)..];
+        let n = ready!(match &self.rest {
+            // A head alone is most of what is sent, and the kernel takes one buffer more cheaply than a list of one.
+            None => stream.poll_write(cx, front),
+            Some(rest) if rest.has_room() => stream.poll_write(cx, front),
+            Some(rest) => {
+                let (data, back) = (&rest.data[left(&rest.data)..], &rest.back[left(&rest.back)..]);
                 let slices = [IoSlice::new(front), IoSlice::new(data), IoSlice::new(back)];
                 stream.poll_write_vectored(cx, &slices)
             }
@@ -154,9 +172,10 @@ impl Upload {
         self.written += n;
         if self.is_flushed() {
             self.front.clear();
-            self.data = Bytes::new();
-            self.back = Bytes::new();
             self.written = 0;
+            if let Some(rest) = &mut self.rest {
+                (rest.data, rest.back) = (Bytes::new(), Bytes::new());
+            }
         }
         Poll::Ready(Ok(n))
     }
@@ -166,6 +185,13 @@ impl Upload {
             .with_phase(Phase::Send)
             .with_sent(self.sent())
             .with_source(error)
+    }
+}
+
+impl Rest {
+    /// Whether there is nothing of it to be sent.
+    fn has_room(&self) -> bool {
+        self.data.is_empty() && self.back.is_empty()
     }
 }
 

@@ -186,6 +186,11 @@ impl Body {
         }
     }
 
+    /// Whether [`try_clone`](Self::try_clone) makes one more of it.
+    pub fn is_repeatable(&self) -> bool {
+        !matches!(self.content, Content::Stream(_))
+    }
+
     /// The same body once more, or `None` if it can be sent only once.
     pub fn try_clone(&self) -> Option<Self> {
         let content = match &self.content {
@@ -233,6 +238,20 @@ impl Body {
     /// It ends when its client is aborted, unless all of it is here already.
     pub(crate) fn until_aborted(&mut self, membership: Membership) {
         self.membership = matches!(self.content, Content::Stream(_)).then_some(membership);
+    }
+
+    /// All that is still to come, where it is in memory and nothing follows it.
+    pub(crate) fn take_all(&mut self) -> Option<Bytes> {
+        match &mut self.content {
+            _ if self.trailers.is_some() => None,
+            Content::Empty => Some(Bytes::new()),
+            Content::Full(bytes) => {
+                let all = std::mem::take(bytes);
+                self.content = Content::Empty;
+                Some(all)
+            }
+            Content::Reopen { .. } | Content::Stream(_) => None,
+        }
     }
 
     /// Opens what is made anew each time it is sent.

@@ -2,6 +2,7 @@
 //! After it, nothing that an engine lacks can reach it, and nothing that the user wrote can change the framing of a message.
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::uri::Scheme;
 use http::{HeaderMap, Method, Version};
 
 use crate::capability::{Capabilities, Capability};
@@ -12,9 +13,14 @@ use crate::timeouts::{TimeoutKind, Timeouts};
 /// Refuses what is wrong with the exchange itself, then what the engine cannot do.
 pub(crate) fn check(exchange: &mut Exchange, engine: Capabilities) -> Result<()> {
     exchange.timeouts.check()?;
-    framing(exchange)?;
-    host(exchange.request.headers())?;
-    expectation(exchange)?;
+    if exchange.request.method() == Method::TRACE && !exchange.request.body().is_empty() {
+        return Err(Error::invalid("a TRACE request has no body (RFC 9110 §9.3.8)"));
+    }
+    if !exchange.request.headers().is_empty() {
+        framing(exchange)?;
+        host(exchange.request.headers())?;
+        expectation(exchange)?;
+    }
     exchange.request.body_mut().is_sent()?;
     supported(exchange, engine)
 }
@@ -30,14 +36,11 @@ pub(crate) fn supported(exchange: &Exchange, engine: Capabilities) -> Result<()>
 
 /// Framing fields are the engine's (RFC 9112 §6): a length of the user's is held to be true, a transfer coding is refused.
 fn framing(exchange: &mut Exchange) -> Result<()> {
-    let (headers, method) = (exchange.request.headers(), exchange.request.method());
+    let headers = exchange.request.headers();
     if headers.contains_key(TRANSFER_ENCODING) {
         return Err(Error::invalid(
             "the header transfer-encoding is set by the engine, from the body's length; leave it out",
         ));
-    }
-    if method == Method::TRACE && !exchange.request.body().is_empty() {
-        return Err(Error::invalid("a TRACE request has no body (RFC 9110 §9.3.8)"));
     }
     let Some(declared) = content_length(headers)? else {
         return Ok(());
@@ -101,11 +104,13 @@ fn asked(exchange: &Exchange) -> Capabilities {
             asked = asked.with(capability);
         }
     };
-    let is_secure = request.uri().scheme_str() == Some("https");
+    let is_secure = request.uri().scheme() == Some(&Scheme::HTTPS);
     ask(is_secure, Capability::Tls);
     ask(request.method() == Method::CONNECT, Capability::Tunnel);
-    ask(headers.contains_key(UPGRADE), Capability::Upgrade);
-    ask(headers.contains_key(EXPECT), Capability::ExpectContinue);
+    if !headers.is_empty() {
+        ask(headers.contains_key(UPGRADE), Capability::Upgrade);
+        ask(headers.contains_key(EXPECT), Capability::ExpectContinue);
+    }
     ask(body.has_trailers(), Capability::RequestTrailers);
     ask(body.has_trailers() && exchange.version == Some(Version::HTTP_2), Capability::Http2RequestTrailers);
     ask(body.len().is_none(), Capability::StreamingUpload);

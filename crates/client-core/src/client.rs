@@ -168,15 +168,17 @@ impl HttpClient {
     }
 
     /// An exchange with this client's settings.
-    pub(crate) fn exchange(&self, request: Request<Body>) -> Exchange {
-        let mut exchange = Exchange::new(request);
-        exchange.limits = self.0.limits;
-        exchange.trace = Trace::new(self.0.observers.clone());
-        exchange
+    pub(crate) fn exchange(&self, request: Request<Body>) -> Box<Exchange> {
+        Box::new(Exchange {
+            limits: self.0.limits,
+            trace: Trace::new(self.0.observers.clone()),
+            is_calls_own: true,
+            ..Exchange::new(request)
+        })
     }
 
     /// The way of a call up to its connection.
-    pub(crate) async fn run_warm_up(&self, mut exchange: Exchange) -> Result<()> {
+    pub(crate) async fn run_warm_up(&self, mut exchange: Box<Exchange>) -> Result<()> {
         let Inner { chain, .. } = &*self.0;
         let uri = exchange.request.uri().clone();
         let outcome = async {
@@ -184,7 +186,7 @@ impl HttpClient {
                 plugin.prepare(&mut exchange)?;
             }
             check::check(&mut exchange, chain.engine.capabilities())?;
-            chain.engine.warm_up(exchange).await
+            chain.engine.warm_up(*exchange).await
         };
         outcome.await.map_err(|error| error.or_engine(chain.engine.name()).or_uri(&uri))
     }
@@ -197,11 +199,11 @@ impl HttpClient {
             uri: exchange.request.uri(),
         });
         let answer = match self.admit(exchange) {
-            Ok(()) => Next::first(Arc::clone(chain)).run(exchange).await,
+            Ok(()) => Next::first(Arc::clone(chain)).run_call(exchange).await,
             Err(error) => Err(error),
         };
         match answer {
-            Ok(response) => Ok(Response::new(response, std::mem::take(exchange.request.uri_mut()), exchange.limits)),
+            Ok(response) => Ok(Response::new(response, exchange)),
             Err(error) => {
                 let error = error.or_engine(chain.engine.name()).or_uri(exchange.request.uri());
                 exchange.trace.emit(&Event::Failed(&error));

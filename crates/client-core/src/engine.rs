@@ -140,6 +140,7 @@ impl<E: Engine> ObjectSafe for E {
         Engine::timer(self)
     }
     fn execute<'a>(&'a self, exchange: &'a mut Exchange, mut membership: Membership) -> BoxFuture<'a, Result<Response<Body>>> {
+        exchange.connection = None;
         Box::pin(async move {
             let trace = exchange.trace.clone();
             let answer = {
@@ -153,6 +154,7 @@ impl<E: Engine> ObjectSafe for E {
             match answer {
                 Ok(mut response) => {
                     response.body_mut().until_aborted(membership);
+                    exchange.tell_connection(&mut response);
                     Ok(response)
                 }
                 Err(error) => Err(error.or_engine(Engine::name(self)).or_uri(exchange.request.uri())),

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::uri::Authority;
-use http::{Request, Version};
+use http::{Request, Response, Version};
 
 use crate::body::Body;
+use crate::connection::ConnectionInfo;
 use crate::headers::Names;
 use crate::limits::Limits;
 use crate::observer::Trace;
@@ -36,6 +37,11 @@ pub struct Exchange {
     /// A redirect has led this call away from the origin that its user named, be it back to it. Whatever a setting among the request's extensions says
     /// about that origin alone (a client certificate, a name to expect, leave to be lax) must not be used any more.
     pub left_origin: bool,
+    /// The connection that carried it: written by the engine, for [`Response::connection`](crate::Response::connection). An engine may put a
+    /// [`ConnectionInfo`] into the response's extensions instead, which costs three allocations.
+    pub connection: Option<Arc<ConnectionInfo>>,
+    /// The call's own, which looks at it in the end. What is written into any other reaches nobody.
+    pub(crate) is_calls_own: bool,
 }
 
 /// The Unix domain socket to connect to in place of the URI's host and port, in the request's extensions; asks for
@@ -75,6 +81,8 @@ impl Exchange {
             version: None,
             trace: Trace::default(),
             left_origin: false,
+            connection: None,
+            is_calls_own: false,
         }
     }
 
@@ -95,6 +103,17 @@ impl Exchange {
             version: self.version,
             trace: self.trace.clone(),
             left_origin: self.left_origin,
+            connection: None,
+            is_calls_own: false,
+        }
+    }
+
+    /// Sees to it that what the engine says of the connection reaches the caller, by the response, if nobody looks at it here.
+    pub(crate) fn tell_connection<B>(&mut self, response: &mut Response<B>) {
+        if !self.is_calls_own
+            && let Some(connection) = self.connection.take()
+        {
+            response.extensions_mut().insert(Arc::unwrap_or_clone(connection));
         }
     }
 

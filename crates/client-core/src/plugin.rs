@@ -12,6 +12,7 @@ use crate::capability::Capabilities;
 use crate::engine::{AnyEngine, BoxFuture};
 use crate::error::Result;
 use crate::exchange::Exchange;
+use crate::redirect::Redirect;
 use crate::timer::Timer;
 
 /// Where in a call a plugin stands, outermost first. Plugins of one stage run in the order of their installation.
@@ -95,6 +96,12 @@ pub trait Plugin: Send + Sync + 'static {
         true
     }
 
+    /// For the core, which need not put the future of its own plugin on the heap.
+    #[doc(hidden)]
+    fn as_redirect(&self) -> Option<&Redirect> {
+        None
+    }
+
     /// Runs around the rest of the call: [`Next::run`] goes on, any number of times.
     ///
     /// After it, the exchange's head is what it was, or what plugins have made of it, and its body may have been taken.
@@ -173,17 +180,32 @@ impl Next {
     /// # Errors
     /// Those of the engine and of the plugins further in.
     pub fn run<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Response<Body>>> {
-        let rest = &self.chain.plugins[self.position..];
-        match rest.iter().position(|plugin| plugin.applies(exchange)) {
-            Some(skipped) => {
-                let next = Self {
-                    chain: Arc::clone(&self.chain),
-                    position: self.position + skipped + 1,
-                };
-                rest[skipped].handle(exchange, next)
-            }
+        match self.plugin(exchange) {
+            Some((plugin, next)) => plugin.handle(exchange, next),
             None => self.chain.engine.execute(exchange),
         }
+    }
+
+    /// The same for the whole of a call. What most calls pass through first is [`Redirect`], whose future then needs no place on the heap.
+    pub(crate) async fn run_call(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        match self.plugin(exchange) {
+            None => self.chain.engine.execute(exchange).await,
+            Some((plugin, next)) => match plugin.as_redirect() {
+                Some(redirect) => redirect.follow(exchange, &next).await,
+                None => plugin.handle(exchange, next).await,
+            },
+        }
+    }
+
+    /// The next plugin that this exchange concerns, and what comes after it.
+    fn plugin(&self, exchange: &Exchange) -> Option<(&dyn Plugin, Self)> {
+        let rest = &self.chain.plugins[self.position..];
+        let skipped = rest.iter().position(|plugin| plugin.applies(exchange))?;
+        let next = Self {
+            chain: Arc::clone(&self.chain),
+            position: self.position + skipped + 1,
+        };
+        Some((&*rest[skipped], next))
     }
 
     /// Whether no other plugin concerns this exchange.

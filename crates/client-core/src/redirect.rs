@@ -125,6 +125,19 @@ impl Redirect {
         }
     }
 
+    /// A call's exchange, and those that its redirects ask for.
+    pub(crate) async fn follow(&self, exchange: &mut Exchange, next: &Next) -> Result<Response<Body>> {
+        let mut following = self.begin(exchange);
+        loop {
+            // An engine leaves the head as it is, which saves most exchanges the copy.
+            following.head = (!next.is_engine(exchange)).then(|| Box::new(exchange.clone_head()));
+            let answer = next.run(exchange).await;
+            if let Some(response) = following.answered(exchange, answer)? {
+                return Ok(response);
+            }
+        }
+    }
+
     /// What to do about a response: the decision, without acting on it.
     fn decide(&self, status: StatusCode, headers: &HeaderMap, from: &Uri, followed: usize) -> Decision {
         let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
@@ -227,7 +240,7 @@ pub struct Following {
     policy: Redirect,
     history: RedirectHistory,
     /// The exchange as it was, where plugins may change it on its way: what they add is for this hop.
-    head: Option<Exchange>,
+    head: Option<Box<Exchange>>,
     /// Its body, if that can be sent again.
     body: Option<Body>,
 }
@@ -261,7 +274,9 @@ impl Following {
         // The connection is free again before the next exchange asks for one.
         drop(response);
         if let Some(head) = self.head.take() {
-            *exchange = head;
+            let is_calls_own = exchange.is_calls_own;
+            *exchange = *head;
+            exchange.is_calls_own = is_calls_own;
         }
         if !follow(exchange, self.body.take(), &hop) {
             let reason = format!(
@@ -313,17 +328,11 @@ impl Plugin for Redirect {
     }
 
     fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
-        Box::pin(async move {
-            let mut following = self.begin(exchange);
-            loop {
-                // An engine leaves the head as it is, which saves most exchanges the copy.
-                following.head = (!next.is_engine(exchange)).then(|| exchange.clone_head());
-                let answer = next.run(exchange).await;
-                if let Some(response) = following.answered(exchange, answer)? {
-                    return Ok(response);
-                }
-            }
-        })
+        Box::pin(async move { self.follow(exchange, &next).await })
+    }
+
+    fn as_redirect(&self) -> Option<&Redirect> {
+        Some(self)
     }
 }
 

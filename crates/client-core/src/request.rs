@@ -2,7 +2,6 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,7 +43,8 @@ use crate::url::{self, IntoUrl, Userinfo};
 #[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder {
     client: HttpClient,
-    exchange: Exchange,
+    /// On the heap, as a builder is moved at every step, and into the future of the call.
+    exchange: Box<Exchange>,
     /// The first mistake; the later ones are often its consequences.
     mistake: Option<Error>,
 }
@@ -231,16 +231,10 @@ impl RequestBuilder {
     /// The first mistake made while building, as [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest); what the engine lacks,
     /// as [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported); and whatever goes wrong on the way. A 4xx or 5xx is no error; see
     /// [`Response::error_for_status`].
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an async fn would move its large argument once more, and hold it twice"
-    )]
-    pub fn send(mut self) -> impl Future<Output = Result<Response>> + Send {
-        async move {
-            match self.mistake.take() {
-                Some(mistake) => Err(mistake),
-                None => self.client.run(&mut self.exchange).await,
-            }
+    pub async fn send(mut self) -> Result<Response> {
+        match self.mistake {
+            Some(mistake) => Err(mistake),
+            None => self.client.run(&mut self.exchange).await,
         }
     }
 

@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
+use http::{Extensions, HeaderMap, Request, StatusCode, Uri, Version};
 
 use crate::body::Body;
 use crate::connection::ConnectionInfo;
 use crate::error::{Error, ErrorKind, Result, Sent};
+use crate::exchange::Exchange;
 use crate::headers::Names;
-use crate::limits::Limits;
 use crate::observer::Phase;
 use crate::redirect::{Hop, RedirectHistory};
 use crate::upgrade::{OnUpgrade, Upgraded};
@@ -34,18 +35,22 @@ use crate::url;
 pub struct Response {
     inner: http::Response<Body>,
     url: Uri,
-    limits: Limits,
-    trailers: Option<HeaderMap>,
+    /// The limit for reading the body into memory.
+    body_bytes: u64,
+    connection: Option<Arc<ConnectionInfo>>,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl Response {
-    pub(crate) fn new(inner: http::Response<Body>, asked: Uri, limits: Limits) -> Self {
+    /// The response to a call, whose exchange is over.
+    pub(crate) fn new(inner: http::Response<Body>, exchange: &mut Exchange) -> Self {
         let last = inner.extensions().get::<RedirectHistory>().and_then(|history| history.0.last());
-        let url = last.map_or(asked, |hop| hop.to.clone());
+        let url = last.map_or_else(|| std::mem::take(exchange.request.uri_mut()), |hop| hop.to.clone());
         Self {
             inner,
             url,
-            limits,
+            body_bytes: exchange.limits.max_body_bytes(),
+            connection: exchange.connection.take(),
             trailers: None,
         }
     }
@@ -77,7 +82,7 @@ impl Response {
 
     /// The connection that carried it, where the engine knows.
     pub fn connection(&self) -> Option<&ConnectionInfo> {
-        self.extensions().get()
+        self.connection.as_deref().or_else(|| self.extensions().get())
     }
 
     /// The peer's address, where the engine knows it ([`Capability::RemoteAddr`](crate::Capability::RemoteAddr)).
@@ -116,7 +121,7 @@ impl Response {
         while let Some(frame) = self.inner.body_mut().frame().await {
             match frame.map_err(|error| error.or_uri(&self.url))?.into_data() {
                 Ok(data) => return Ok(Some(data)),
-                Err(frame) => self.trailers = frame.into_trailers().ok(),
+                Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
             }
         }
         Ok(None)
@@ -124,13 +129,13 @@ impl Response {
 
     /// The fields after the body (RFC 9110 §6.5), once [`chunk`](Self::chunk) has returned `None`.
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref()
+        self.trailers.as_deref()
     }
 
     /// The whole body.
     ///
     /// # Errors
-    /// Those of [`chunk`](Self::chunk); [`ErrorKind::TooLarge`] above [`Limits::body_bytes`].
+    /// Those of [`chunk`](Self::chunk); [`ErrorKind::TooLarge`] above [`Limits::body_bytes`](crate::Limits::body_bytes).
     pub async fn bytes(mut self) -> Result<Bytes> {
         self.read().await
     }
@@ -183,10 +188,14 @@ impl Response {
     }
 
     async fn read(&mut self) -> Result<Bytes> {
-        let limit = self.limits.max_body_bytes();
+        let limit = self.body_bytes;
         let announced = self.content_length();
         if let Some(length) = announced.filter(|&length| length > limit) {
             return Err(self.too_large(format!("the body has {length} bytes, more than the limit of {limit}")));
+        }
+        // What came together with its head is here as a whole.
+        if let Some(all) = self.inner.body_mut().take_all() {
+            return Ok(all);
         }
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
@@ -289,13 +298,17 @@ impl fmt::Debug for BytesStream {
 
 impl From<Response> for http::Response<Body> {
     fn from(response: Response) -> Self {
-        response.inner
+        let mut inner = response.inner;
+        if let Some(connection) = response.connection {
+            inner.extensions_mut().insert(Arc::unwrap_or_clone(connection));
+        }
+        inner
     }
 }
 
 impl<B: Into<Body>> From<http::Response<B>> for Response {
     /// A response made elsewhere: in a test, say. Its URL is `/`.
     fn from(response: http::Response<B>) -> Self {
-        Self::new(response.map(Into::into), Uri::default(), Limits::default())
+        Self::new(response.map(Into::into), &mut Exchange::new(Request::default()))
     }
 }

@@ -20,16 +20,16 @@ pub struct Budget {
 pub const BUDGETS: &[Budget] = &[
     Budget {
         engine: "cio",
-        allocations: 10,
+        allocations: 7,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 28_000,
+        instructions: 18_500,
     },
     Budget {
         engine: "hyper",
         allocations: 18,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 46_000,
+        instructions: 41_000,
     },
 ];

@@ -1,55 +1,14 @@
 //! A warm GET on each engine, within its budget: `cargo test -p client-costs -- --nocapture` shows the counts, and with `--release` also the
 //! instructions. Counts, not times.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::env;
 
-use client_cio::Cio;
-use client_core::HttpClient;
 use client_costs::{BUDGETS, CALLGRIND, Canned, STRACE, Tool};
-use client_hyper::Hyper;
-use tokio::runtime::{Builder, Handle, Runtime};
-
-const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nserver: canned\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello";
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-fn client(engine: &str) -> HttpClient {
-    match engine {
-        "cio" => HttpClient::new(Cio::new()),
-        "hyper" => HttpClient::new(Hyper::new()),
-        other => panic!("no engine {other}"),
-    }
-}
-
-async fn get(http: &HttpClient, url: &str) {
-    let response = http.get(url).send().await.unwrap();
-    assert_eq!(response.bytes().await.unwrap(), "hello");
-}
-
-/// Tells a count, and whether it is within its budget.
-fn judge(engine: &str, what: &str, count: u64, budget: u64) -> bool {
-    println!("{engine}: {count} {what}, of {budget}");
-    count <= budget
-}
-
-#[test]
-fn allocations_are_within_the_budgets() {
-    let within = BUDGETS.iter().filter(|budget| {
-        let server = Canned::start(RESPONSE).unwrap();
-        let (runtime, http, url) = (runtime(), client(budget.engine), server.url("/path?query"));
-        // The first ones make the connection, the reaper, and whatever is made once.
-        (0..3).for_each(|_| runtime.block_on(get(&http, &url)));
-        // A rare turn of the runtime allocates on its own account; the exchange's own count is the same each time, so the least is it.
-        let counts = (0..20).map(|_| allocation_counter::measure(|| runtime.block_on(get(&http, &url))).count_total);
-        let count = counts.min().unwrap();
-        assert_eq!(http.pool().unwrap().opened, 1);
-        judge(budget.engine, "allocations", count, budget.allocations)
-    });
-    assert_eq!(within.count(), BUDGETS.len(), "see above");
-}
+use common::{RESPONSE, client, get, judge, runtime};
+use tokio::runtime::Handle;
 
 #[test]
 fn tasks_are_within_the_budgets() {

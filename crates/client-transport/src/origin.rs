@@ -63,14 +63,15 @@ fn default_port(secure: bool) -> u16 {
 /// Asked for every exchange, so told by the bytes alone, and on the safe side: whatever might be an empty host, an empty port, a port with leading
 /// zeros or the scheme's own is looked at more closely, and so are some IPv6 addresses.
 fn is_normal(authority: &[u8], secure: bool) -> bool {
-    let default: &[u8] = if secure { b":443" } else { b":80" };
-    let mut before = b':';
-    let is_plain = authority.iter().all(|&byte| {
-        let is_odd = byte == b'@' || byte.is_ascii_uppercase() || (before == b':' && matches!(byte, b'0' | b':'));
-        before = byte;
-        !is_odd
-    });
-    is_plain && !matches!(authority, [] | [.., b':']) && !authority.ends_with(default)
+    // "@" comes right before "A".
+    let has_odd = authority.iter().any(|byte| matches!(byte, b'@'..=b'Z'));
+    let (host, port) = match authority.iter().rposition(|&byte| byte == b':') {
+        None => (authority, None),
+        Some(colon) => (&authority[..colon], Some(&authority[colon + 1..])),
+    };
+    let default: &[u8] = if secure { b"443" } else { b"80" };
+    let is_normal_port = port.is_none_or(|port| !matches!(port, [] | [b'0', ..]) && port != default);
+    !has_odd && !host.is_empty() && is_normal_port
 }
 
 fn normalize(authority: &Authority, secure: bool) -> Result<Authority> {

@@ -57,6 +57,8 @@ impl Stream {
             Layer::Boxed(io) => has_input(io.as_mut()),
             // First what the session holds already or can take from the socket; then what is in the socket still.
             Layer::Tls(tls) => has_input(Pin::new(&mut **tls)) || crate::tls::below(tls).awaits_reading(must_be_sure),
+            // Asks the runtime, and the socket only if that knows of something; what it takes then is lost, as the stream is.
+            Layer::Tcp(tcp) if !must_be_sure => !would_block(&tcp.try_read(&mut [0])),
             Layer::Tcp(_) | Layer::Unix(_) => self.awaits_reading(must_be_sure),
         }
     }
@@ -73,7 +75,7 @@ impl Stream {
             Layer::Tls(tls) => return crate::tls::below(tls).awaits_reading(must_be_sure),
             Layer::Boxed(_) => return false,
         };
-        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        !would_block(&peeked)
     }
 
     fn tcp(&self) -> Option<&TcpStream> {
@@ -83,6 +85,10 @@ impl Stream {
             Layer::Unix(_) | Layer::Boxed(_) => None,
         }
     }
+}
+
+fn would_block(read: &io::Result<usize>) -> bool {
+    read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Whether a read would yield anything at all. What it yields is lost: the stream is not used any more then.

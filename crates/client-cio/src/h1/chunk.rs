@@ -257,7 +257,7 @@ fn parse_trailers(section: Bytes, lines: usize) -> Result<HeaderMap, ProtocolErr
             return Err(ProtocolError::malformed(message));
         }
     };
-    let mut trailers = fields::to_map(&section, parsed)?;
+    let mut trailers = fields::to_map(&section, fields::parts(parsed))?;
     let forbidden: Vec<_> = trailers.keys().filter(|name| is_forbidden_in_trailers(name)).cloned().collect();
     for name in forbidden {
         trailers.remove(name);

@@ -87,6 +87,25 @@ impl ResponseDecoder {
         }
     }
 
+    /// The rest of a body of known length, if all of it is in `buf`, and what becomes of the connection: most small ones come together with their
+    /// head. `None` changes nothing.
+    pub fn rest(&mut self, buf: &mut BytesMut) -> Option<(Bytes, Verdict)> {
+        let State::Body(body) = &mut self.state else {
+            return None;
+        };
+        let left = match body.reader {
+            // A tunnel has none.
+            Reader::Ended if body.side.framing != Framing::Tunnel => 0,
+            Reader::Length { left, .. } => usize::try_from(left).ok().filter(|&left| left <= buf.len())?,
+            _ => return None,
+        };
+        let rest = if left == 0 { Bytes::new() } else { buf.split_to(left).freeze() };
+        body.side.extra_bytes = !buf.is_empty();
+        let verdict = body.side.verdict();
+        self.state = State::Ended(verdict);
+        Some((rest, verdict))
+    }
+
     /// Whether any byte of a response was seen. If not, a request on a reused connection may be tried on another
     /// (RFC 9112 §9.3.1).
     pub fn started(&self) -> bool {

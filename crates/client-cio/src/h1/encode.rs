@@ -150,13 +150,20 @@ fn write_target(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), Invalid
         }
         Target::Asterisk => out.push(b'*'),
     }
-    match out[start..].iter().position(|byte| !byte.is_ascii_graphic()) {
-        None => Ok(()),
-        Some(offset) => Err(InvalidRequest::TargetByte {
-            byte: out[start + offset],
-            offset,
-        }),
+    let target = &out[start..];
+    if is_graphic(target) {
+        return Ok(());
     }
+    let offset = target.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(0);
+    Err(InvalidRequest::TargetByte {
+        byte: target[offset],
+        offset,
+    })
+}
+
+/// Whether all of it is visible ASCII; without a way out of the loop, so that many bytes are looked at together.
+fn is_graphic(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 /// `absolute-path [ "?" query ]`. The type also holds `?query` alone (its path counts as `/`) and `*`.
@@ -189,7 +196,7 @@ fn host<'a>(head: &RequestHead<'a>) -> Result<&'a [u8], InvalidRequest> {
     if host.contains(&b'@') {
         return Err(InvalidRequest::Host("userinfo does not belong there"));
     }
-    if !host.iter().all(u8::is_ascii_graphic) {
+    if !is_graphic(host) {
         return Err(InvalidRequest::Host("only visible ASCII is allowed"));
     }
     Ok(host)
@@ -197,6 +204,12 @@ fn host<'a>(head: &RequestHead<'a>) -> Result<&'a [u8], InvalidRequest> {
 
 /// `Content-Length` or `Transfer-Encoding`, never both, and a length set by hand only if it is true.
 fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), InvalidRequest> {
+    // RFC 9110 §8.6: send 0 "when the method defines a meaning for enclosed content", and nothing when it does not: some
+    // servers refuse a GET with `Content-Length: 0`.
+    let anticipates_content = matches!(*head.method, Method::POST | Method::PUT | Method::PATCH);
+    if head.framing == RequestFraming::None && !anticipates_content && !head.headers.contains_key(CONTENT_LENGTH) {
+        return Ok(());
+    }
     let mut digits = itoa::Buffer::new();
     let length = match head.framing {
         RequestFraming::Chunked => None,
@@ -222,9 +235,6 @@ fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), Invali
     if own.any(|value| value.as_bytes() != length) {
         return Err(InvalidRequest::ContentLength("the body has another length"));
     }
-    // RFC 9110 §8.6: send 0 "when the method defines a meaning for enclosed content", and nothing when it does not: some
-    // servers refuse a GET with `Content-Length: 0`.
-    let anticipates_content = [Method::POST, Method::PUT, Method::PATCH].contains(head.method);
     if length != b"0" || anticipates_content || set_by_hand {
         write_field(out, CONTENT_LENGTH.as_str(), length);
     }

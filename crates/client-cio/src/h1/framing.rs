@@ -3,9 +3,10 @@
 //! Owns that decision, from the request method and the response head alone ("there are no side channels"). It reads no body.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::error::{ProtocolError, ProtocolErrorKind, excerpt};
+use super::fields::has;
 use super::head::ResponseHead;
 
 /// How the end of a response body is told.
@@ -51,7 +52,7 @@ pub fn framing(request_method: &Method, head: &ResponseHead) -> Result<Framing, 
     }
 
     // Rules 3 and 4.
-    if head.headers.contains_key(TRANSFER_ENCODING) {
+    if has(&head.headers, &TRANSFER_ENCODING) {
         return transfer_encoding(head);
     }
 
@@ -109,9 +110,9 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ProtocolError> {
 /// The members of a comma list over all lines of a field, OWS trimmed, empty ones included (RFC 9110 §5.3, §5.6.1).
 fn members(headers: &HeaderMap, name: http::HeaderName) -> impl Iterator<Item = &[u8]> + use<'_> {
     headers
-        .get_all(name)
-        .into_iter()
-        .map(HeaderValue::as_bytes)
+        .iter()
+        .filter(move |(other, _)| **other == name)
+        .map(|(_, value)| value.as_bytes())
         .flat_map(|line| line.split(|&byte| byte == b','))
         // SP and HTAB are the only whitespace a `HeaderValue` can hold.
         .map(<[u8]>::trim_ascii)

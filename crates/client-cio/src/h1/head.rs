@@ -41,11 +41,20 @@ impl HeadParser {
 
     /// The head, if `buf` holds all of it; `None` means: call again with the same buffer and more bytes at its end.
     ///
-    /// Nothing is parsed before the end of the head is there, so a slow head costs one scan. Two things are refused
-    /// earlier: a peer that does not speak HTTP/1.x (it may never send an empty line), and a head over the limit.
+    /// A head that is there as a whole is parsed at once. Nothing of any other is parsed before its end is there, so a slow head costs one scan. Two
+    /// things are refused earlier: a peer that does not speak HTTP/1.x (it may never send an empty line), and a head over the limit.
     pub fn parse(&mut self, buf: &mut BytesMut, limits: &HeadLimits) -> Result<Option<ResponseHead>, ProtocolError> {
+        // Asked before anything was read, as it is once for each response.
+        if buf.is_empty() && self.skipped < limits.bytes {
+            return Ok(None);
+        }
         self.skip_empty_lines(buf, limits.bytes);
         let allowed = limits.bytes.saturating_sub(self.skipped);
+        if self.scan.is_new()
+            && let Some(head) = parse_at_once(buf, allowed, limits.fields)
+        {
+            return head.map(Some);
+        }
         let visible = &buf[..buf.len().min(allowed)];
         let section = if visible == b"\r" {
             // Perhaps the first half of an empty line, which will not stay: nothing of it may be remembered.
@@ -118,6 +127,55 @@ fn check_protocol(buf: &[u8]) -> Result<(), ProtocolError> {
     )))
 }
 
+/// Most heads have fewer fields than this, and then their places fit on the stack while the head is cut off the buffer.
+const FEW_FIELDS: usize = 32;
+
+/// Where a field line has its name and its value.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+/// A head that is here as a whole and has nothing odd about it, which is most of them, in one pass over its bytes. `None` says nothing: whoever
+/// looks again finds out more.
+fn parse_at_once(buf: &mut BytesMut, allowed: usize, max_fields: usize) -> Option<Result<ResponseHead, ProtocolError>> {
+    let visible = &buf[..buf.len().min(allowed)];
+    let mut slots = [const { MaybeUninit::uninit() }; FEW_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let Ok(httparse::Status::Complete(len)) = parser.parse_response_with_uninit_headers(&mut parsed, visible, &mut slots) else {
+        return None;
+    };
+    let status = StatusCode::from_u16(parsed.code?).ok()?;
+    let version = if parsed.version? == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    let is_usual = parsed.reason == status.canonical_reason();
+    let fields = parsed.headers.len();
+    if fields > max_fields || u32::try_from(len).is_err() {
+        return None;
+    }
+    // The places, as the slices borrow the buffer. They are parts of it, so neither the difference nor the length can overflow.
+    let start = visible.as_ptr() as usize;
+    let place = |part: &[u8]| ((part.as_ptr() as usize - start) as u32, part.len() as u32);
+    let mut places = [Place::default(); FEW_FIELDS];
+    for (at, line) in places.iter_mut().zip(&*parsed.headers) {
+        *at = Place {
+            name: place(line.name.as_bytes()),
+            value: place(line.value),
+        };
+    }
+
+    let section = buf.split_to(len).freeze();
+    let part = |(start, len): (u32, u32)| &section[start as usize..][..len as usize];
+    let lines = places[..fields].iter().map(|place| (part(place.name), part(place.value)));
+    Some(fields::to_map(&section, lines).map(|headers| ResponseHead {
+        version,
+        status,
+        reason: if is_usual { None } else { reason(&section, status) },
+        headers,
+    }))
+}
+
 /// Most heads have fewer fields than this, and then the table of their positions lives on the stack (2 KiB).
 const STACK_SLOTS: usize = 64;
 
@@ -148,7 +206,7 @@ fn parse_into<'b>(section: &'b Bytes, slots: &mut [MaybeUninit<httparse::Header<
         version: if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 },
         status,
         reason: reason(section, status),
-        headers: fields::to_map(section, parsed.headers)?,
+        headers: fields::to_map(section, fields::parts(parsed.headers))?,
     })
 }
 

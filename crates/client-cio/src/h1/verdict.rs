@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
+use super::fields::has;
 use super::framing::Framing;
 
 /// What to do with the connection.
@@ -114,6 +115,9 @@ impl ConnectionOptions {
     /// Reads them from the fields of a message.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut options = Self::default();
+        if !has(headers, &CONNECTION) {
+            return options;
+        }
         for option in list(headers.get_all(CONNECTION)) {
             options.close |= option.eq_ignore_ascii_case(b"close");
             options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
@@ -137,6 +141,9 @@ impl KeepAliveHint {
     /// Reads it from the fields of a response. What is not a number is ignored; of several promises the smallest counts.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut hint = Self::default();
+        if !has(headers, &KEEP_ALIVE) {
+            return hint;
+        }
         for parameter in list(headers.get_all(KEEP_ALIVE)) {
             let mut parts = parameter.splitn(2, |&byte| byte == b'=');
             let name = parts.next().unwrap_or_default().trim_ascii();

@@ -3,8 +3,6 @@
 //!
 //! Owns a sufficient condition, on the safe side of the rules. What they do to a URL that is not plain must never enter: that is the parser's.
 
-use std::net::Ipv4Addr;
-
 use bytes::Bytes;
 
 /// Whether the parser is certain to leave `text` as it is. `false` says nothing.
@@ -14,16 +12,14 @@ pub(super) fn is_plain(text: &str) -> bool {
         [b'h', b't', b't', b'p', b's', b':', b'/', b'/', rest @ ..] => (rest, 443),
         _ => return false,
     };
-    let Some(end) = rest.iter().position(|&byte| byte == b'/') else {
+    let Some(host) = plain_host(rest) else {
         return false;
     };
-    let (authority, tail) = rest.split_at(end);
-    let host = match authority.iter().position(|&byte| byte == b':') {
-        None => authority,
-        Some(colon) if is_plain_port(&authority[colon + 1..], default_port) => &authority[..colon],
-        Some(_) => return false,
-    };
-    is_plain_host(host) && is_plain_tail(tail)
+    match rest.get(host..) {
+        Some([b':', rest @ ..]) => plain_port(rest, default_port).is_some_and(|port| is_plain_tail(&rest[port..])),
+        Some(tail) => is_plain_tail(tail),
+        None => false,
+    }
 }
 
 /// The bytes of a URL, in one allocation where it is short: `Bytes` of a vector makes a second one as soon as it is shared, and a `Uri` shares it.
@@ -52,35 +48,63 @@ impl AsRef<[u8]> for Short {
     }
 }
 
-/// Digits as they would be printed, and not the scheme's own port, which is left out.
-fn is_plain_port(port: &[u8], default: u32) -> bool {
-    let is_printed = matches!(port, [b'1'..=b'9', rest @ ..] if rest.len() < 5 && rest.iter().all(u8::is_ascii_digit));
-    let number = || port.iter().fold(0, |number, &digit| 10 * number + u32::from(digit - b'0'));
-    is_printed && number() <= u32::from(u16::MAX) && number() != default
-}
-
-/// Labels of lower-case letters, digits and hyphens that no rule of IDNA looks at twice; or an IPv4 address as it would be printed.
-fn is_plain_host(host: &[u8]) -> bool {
-    let is_plain_label = |label: &[u8]| !matches!(label, [] | [b'-', ..] | [.., b'-'] | [_, _, b'-', b'-', ..]);
-    let mut label = 0;
-    for (index, &byte) in host.iter().enumerate() {
-        if byte == b'.' {
-            if !is_plain_label(&host[label..index]) {
-                return false;
-            }
-            label = index + 1;
-        } else if CLASSES[usize::from(byte)] & HOST == 0 {
-            return false;
-        }
+/// The length of a port at the beginning: digits as they would be printed, and not the scheme's own port, which is left out.
+fn plain_port(text: &[u8], default: u32) -> Option<usize> {
+    let (mut port, mut len) = (0, 0);
+    // One digit more than a port has.
+    while let Some(digit @ b'0'..=b'9') = text.get(len)
+        && len < 6
+    {
+        port = 10 * port + u32::from(digit - b'0');
+        len += 1;
     }
-    // A last label that begins with a digit may make it an address, in any of its forms. The type takes only the form that it prints.
-    let last = &host[label..];
-    is_plain_label(last)
-        && (!last[0].is_ascii_digit() || std::str::from_utf8(host).is_ok_and(|host| host.parse::<Ipv4Addr>().is_ok()))
+    let is_printed = text.first().is_some_and(|&first| first != b'0') && (1..=u32::from(u16::MAX)).contains(&port);
+    (is_printed && port != default).then_some(len)
 }
 
-/// A path and perhaps a query of bytes that are in no percent-encode set, without a segment that may be a dot segment, and without a fragment.
+/// The length of a host at the beginning: labels of lower-case letters, digits and hyphens that no rule of IDNA looks at twice; or an IPv4 address
+/// as it would be printed.
+fn plain_host(text: &[u8]) -> Option<usize> {
+    let is_plain_label = |label: &[u8]| !matches!(label, [] | [b'-', ..] | [.., b'-'] | [_, _, b'-', b'-', ..]);
+    let (mut label, mut len) = (0, 0);
+    while let Some(&byte) = text.get(len) {
+        if CLASSES[usize::from(byte)] & HOST == 0 {
+            if byte != b'.' {
+                break;
+            }
+            if !is_plain_label(&text[label..len]) {
+                return None;
+            }
+            label = len + 1;
+        }
+        len += 1;
+    }
+    // A last label that begins with a digit may make it an address, in any of its forms.
+    let last = &text[label..len];
+    (is_plain_label(last) && (!last[0].is_ascii_digit() || is_printed_address(&text[..len]))).then_some(len)
+}
+
+/// Four numbers as they would be printed. The type's own parser does the same, and costs twice as much.
+fn is_printed_address(host: &[u8]) -> bool {
+    let mut numbers = 0;
+    host.split(|&byte| byte == b'.').all(|number| {
+        numbers += 1;
+        match number {
+            [a] => a.is_ascii_digit(),
+            [b'1'..=b'9', a] => a.is_ascii_digit(),
+            [b'1', a, b] => a.is_ascii_digit() && b.is_ascii_digit(),
+            [b'2', b'0'..=b'4', a] => a.is_ascii_digit(),
+            [b'2', b'5', b'0'..=b'5'] => true,
+            _ => false,
+        }
+    }) && numbers == 4
+}
+
+/// A path (which begins with a slash) and perhaps a query of bytes that are in no percent-encode set, without a segment that may be a dot segment, and without a fragment.
 fn is_plain_tail(tail: &[u8]) -> bool {
+    if tail.first() != Some(&b'/') {
+        return false;
+    }
     let (mut before, mut in_query) = (0, false);
     for &byte in tail {
         // "." and "%2e" at the beginning of a segment, and whatever else is not certain.

@@ -32,7 +32,7 @@ impl<K: RouteKey, E, S: Clone> Pool<K, E, S> {
     /// Two things can be given: the available connections of `route` (those of other routes have no waiters, or they would
     /// have been given before), and places to dial, which are everybody's.
     pub(super) fn serve(&mut self, route: Id, actions: &mut Actions<E, S>, now: Instant) {
-        loop {
+        while self.waiting > 0 {
             let lease = self.next_lease(route, actions, now);
             let dial = self.next_dial();
             match (lease, dial) {

@@ -160,8 +160,12 @@ impl<P: Protocol> Shared<P> {
         loop {
             let lease = self.acquire(route, exchange).await.map_err(|error| history.told(error))?;
             let connection = (lease.is_reused(), lease.is_shared());
-            let mut body = exchange.request.body().try_clone().filter(|_| connection != (false, false));
             let is_empty = exchange.request.body().is_empty();
+            let mut body = match connection {
+                (false, false) => None,
+                _ if is_empty && !exchange.request.body().has_trailers() => Some(Body::empty()),
+                _ => exchange.request.body().try_clone(),
+            };
             let error = match self.protocol.exchange(lease, exchange).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
@@ -184,7 +188,7 @@ impl<P: Protocol> Shared<P> {
         exchange.trace.enter(Phase::Pool);
         let sharing = self.protocol.sharing(route);
         let request = &exchange.request;
-        let must_be_sure = !is_idempotent(request.method()) || request.body().try_clone().is_none();
+        let must_be_sure = !is_idempotent(request.method()) || !request.body().is_repeatable();
         let lease = loop {
             let checkout = match self.with_pool(|pool, now| pool.checkout(route, sharing, now)) {
                 Checkout::Wait(ticket) => {
