@@ -131,6 +131,8 @@ fn parse_digits(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn head(version: Version, status: u16, fields: &[(&'static str, &'static str)]) -> ResponseHead {
