@@ -64,7 +64,8 @@ impl Drop for Http1 {
 }
 
 impl Protocol for Negotiated {
-    type Exclusive = Http1;
+    /// On the heap: a lease passes through many hands.
+    type Exclusive = Box<Http1>;
     type Shared = Connection;
 
     fn sharing(&self, route: &Route) -> Sharing {
@@ -76,7 +77,7 @@ impl Protocol for Negotiated {
         }
     }
 
-    async fn handshake(&self, dialed: dial::Dialed, route: &Route, line: Line<Self>) -> Result<Dialed<Http1, Connection>> {
+    async fn handshake(&self, dialed: dial::Dialed, route: &Route, line: Line<Self>) -> Result<Dialed<Box<Http1>, Connection>> {
         let is_http2 = match (route.versions(), dialed.alpn) {
             (Versions::Http1, _) => false,
             (_, Some(Alpn::Http2)) => true,
@@ -101,7 +102,7 @@ impl Protocol for Negotiated {
             // What it ends with, the exchange on it has been told.
             let _ = connection.with_upgrades().await;
         };
-        Ok(Dialed::Exclusive(Http1 {
+        Ok(Dialed::Exclusive(Box::new(Http1 {
             sender,
             stream,
             info: dialed.info,
@@ -112,17 +113,17 @@ impl Protocol for Negotiated {
             host: HostField::default(),
             timer: None,
             task: tokio::spawn(driver).abort_handle(),
-        }))
+        })))
     }
 
-    fn is_alive(&self, conn: &mut Conn<Http1, Connection>, must_be_sure: bool) -> bool {
+    fn is_alive(&self, conn: &mut Conn<Box<Http1>, Connection>, must_be_sure: bool) -> bool {
         match conn {
             Conn::Exclusive(http1) => !http1.sender.is_closed() && !http1.stream.is_stale(must_be_sure),
             Conn::Shared(http2) => http2.is_alive(),
         }
     }
 
-    fn info<'a>(&self, conn: &'a Conn<Http1, Connection>) -> &'a ConnectionInfo {
+    fn info<'a>(&self, conn: &'a Conn<Box<Http1>, Connection>) -> &'a ConnectionInfo {
         match conn {
             Conn::Exclusive(http1) => &http1.info,
             Conn::Shared(http2) => http2.info(),

@@ -18,14 +18,13 @@ use client_core::{
 use client_h2::multiplexed::{Manner, check_fields};
 use client_transport::monitored::Traffic;
 use client_transport::pool::{CloseReason, Verdict};
-use client_transport::silence::Silence;
+use client_transport::silence::{Silence, Timer};
 use client_transport::wire::effective;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::time::Sleep;
 
 use crate::body::ResponseBody;
 use crate::connection::{Exclusive, Http1};
@@ -37,54 +36,44 @@ use crate::upload::{Outgoing, Upload};
 /// How long to wait for `100 Continue` before the body is sent all the same (RFC 9110 §10.1.1 asks for a bound; curl's is 1 s).
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
-/// What hyper answers with; the request, if nobody has looked at it.
-type Answer = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+/// What hyper answers with.
+type Answer = Result<Response<Incoming>, Unsent>;
+
+/// hyper's error, with the request if nobody has looked at it.
+type Unsent = TrySendError<Request<Outgoing>>;
+
+/// What becomes of an answer.
+enum Answered {
+    Response(Response<Body>),
+    /// The connection speaks something else from now on. Rare, and large.
+    Switched(Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>),
+}
 
 /// Performs the exchange, and returns at the response's head.
-pub(crate) async fn exchange(mut lease: Exclusive, exchange: &mut Exchange, manner: &Manner) -> Result<Response<Body>> {
-    let (mut head, framing) = match prepare(&mut lease, exchange, manner) {
-        Ok(prepared) => prepared,
+///
+/// What it holds while it waits is one [`Transfer`]; heads come and go in functions that do not wait. An async fn keeps room for all that it ever
+/// has at hand, and is moved whole.
+pub(crate) async fn exchange(lease: Exclusive, exchange: &mut Exchange, manner: &Manner) -> Result<Response<Body>> {
+    let mut transfer = Transfer::new(lease, exchange, manner);
+    poll_fn(|cx| transfer.poll_settled(cx)).await?;
+    let mut sent = match transfer.hand_over(exchange, manner) {
+        Ok(sent) => pin!(sent),
         Err(error) => {
             // Nothing was written: the connection is as good as before.
-            lease.finish(Verdict::Reuse { keep_alive: None });
+            transfer.lease.finish(Verdict::Reuse { keep_alive: None });
             return Err(error);
         }
     };
-    let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
-    let mut silence = Silence::new(limit).with_timer(lease.http1_mut().timer.take());
-    exchange.trace.enter(Phase::Send);
-    settled(&mut lease, &mut silence).await?;
-
-    lease.http1().mailbox.watch(&mut head);
-    let body = mem::take(exchange.request.body_mut());
-    let is_held = exchange.request.headers().contains_key(EXPECT) && !body.is_empty();
-    let may_have_trailers = framing == Framing::Chunked { has_trailers: true };
-    let (upload, outgoing) = Upload::new(body, is_held, may_have_trailers, &exchange.trace);
-    if upload.is_done() {
-        exchange.trace.enter(Phase::Head);
-    }
-    let before = lease.http1().stream.traffic();
-    let sent = lease.http1_mut().sender.try_send_request(head.map(|()| outgoing));
-    let mut transfer = Transfer {
-        lease,
-        upload,
-        silence,
-        trace: exchange.trace.clone(),
-        limits: exchange.limits,
-        before,
-        has_head: false,
-        is_reusable: !says_close(exchange.request.headers()),
-        keep_alive: None,
-    };
-    match transfer.answer(sent).await? {
+    let mut patience: Option<Timer> = transfer.upload.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
+    let mut heads = 0;
+    let answer = poll_fn(|cx| transfer.poll_answer(sent.as_mut(), &mut patience, &mut heads, cx)).await?;
+    match answer {
         // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
-        Ok(response) => transfer.respond(response, &exchange.request).await,
-        Err(mut unsent) => {
-            let was_looked_at = unsent.take_message().is_none();
-            *exchange.request.body_mut() = transfer.upload.reclaim().unwrap_or_default();
-            let error = unsent.into_error();
-            Err(if was_looked_at { transfer.classified(error) } else { before_sending(error) })
-        }
+        Ok(response) => match transfer.respond(response, &exchange.request)? {
+            Answered::Response(response) => Ok(response),
+            Answered::Switched(switched) => switched.await,
+        },
+        Err(unsent) => Err(transfer.unsent(*unsent, exchange)),
     }
 }
 
@@ -97,21 +86,6 @@ fn prepare(lease: &mut Exclusive, exchange: &Exchange, manner: &Manner) -> Resul
     }
     let framing = head::frame(&mut head, exchange.request.body(), exchange.version.unwrap_or(Version::HTTP_11))?;
     Ok((head, framing))
-}
-
-/// hyper needs a moment after a response before its connection can take another request.
-async fn settled(lease: &mut Exclusive, silence: &mut Silence) -> Result<()> {
-    if !lease.is_reused() {
-        return Ok(());
-    }
-    poll_fn(|cx| match lease.http1_mut().sender.poll_ready(cx) {
-        Poll::Ready(ready) => {
-            silence.broken();
-            Poll::Ready(ready.map_err(before_sending))
-        }
-        Poll::Pending => silence.poll(Phase::Send, cx).map(Err),
-    })
-    .await
 }
 
 /// The connection ended, and hyper has not looked at the request.
@@ -140,6 +114,24 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
+    /// Nothing is sent yet.
+    fn new(mut lease: Exclusive, exchange: &Exchange, manner: &Manner) -> Self {
+        let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
+        let timer = lease.http1_mut().timer.take();
+        let before = lease.http1().stream.traffic();
+        Self {
+            lease,
+            upload: Upload::nothing(),
+            silence: Silence::new(limit).with_timer(timer),
+            trace: exchange.trace.clone(),
+            limits: exchange.limits,
+            before,
+            has_head: false,
+            is_reusable: !says_close(exchange.request.headers()),
+            keep_alive: None,
+        }
+    }
+
     fn phase(&self) -> Phase {
         match self.has_head {
             true => Phase::Body,
@@ -148,29 +140,68 @@ impl Transfer {
         }
     }
 
-    /// What hyper answers. Meanwhile tells of informational responses, and lets a held body go in time.
-    async fn answer(&mut self, sent: impl Future<Output = Answer>) -> Result<Answer> {
-        let mut sent = pin!(sent);
-        let mut patience: Option<Pin<Box<Sleep>>> = self.upload.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
-        let mut heads = 0;
-        poll_fn(|cx| {
-            // First the answer: what came before it is in the mailbox then.
-            let answer = sent.as_mut().poll(cx);
-            while let Some((status, headers)) = self.lease.http1().mailbox.next(cx) {
-                heads += 1;
+    /// hyper needs a moment after a response before its connection can take another request.
+    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if !self.lease.is_reused() {
+            return Poll::Ready(Ok(()));
+        }
+        match self.lease.http1_mut().sender.poll_ready(cx) {
+            Poll::Ready(ready) => {
                 self.silence.broken();
-                self.inform(status, &headers, heads)?;
+                Poll::Ready(ready.map_err(before_sending))
             }
-            if answer.is_pending() && patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
-                patience = None;
-                self.upload.open();
-            }
-            match answer {
-                Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-                Poll::Pending => self.poll_silence(cx).map(Err),
-            }
-        })
-        .await
+            Poll::Pending => self.silence.poll(Phase::Send, cx).map(Err),
+        }
+    }
+
+    /// Gives the request to hyper, which answers.
+    fn hand_over(&mut self, exchange: &mut Exchange, manner: &Manner) -> Result<impl Future<Output = Answer> + use<>> {
+        let (mut head, framing) = prepare(&mut self.lease, exchange, manner)?;
+        self.trace.enter(Phase::Send);
+        self.lease.http1().mailbox.watch(&mut head);
+        let body = mem::take(exchange.request.body_mut());
+        let is_held = exchange.request.headers().contains_key(EXPECT) && !body.is_empty();
+        let may_have_trailers = framing == Framing::Chunked { has_trailers: true };
+        let (upload, outgoing) = Upload::new(body, is_held, may_have_trailers, &self.trace);
+        self.upload = upload;
+        if self.upload.is_done() {
+            self.trace.enter(Phase::Head);
+        }
+        self.before = self.lease.http1().stream.traffic();
+        Ok(self.lease.http1_mut().sender.try_send_request(head.map(|()| outgoing)))
+    }
+
+    /// What hyper answers. Meanwhile tells of informational responses, and lets a held body go in time.
+    fn poll_answer(
+        &mut self,
+        sent: Pin<&mut impl Future<Output = Answer>>,
+        patience: &mut Option<Timer>,
+        heads: &mut usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Result<Response<Incoming>, Box<Unsent>>>> {
+        // First the answer: what came before it is in the mailbox then.
+        let answer = sent.poll(cx);
+        while let Some((status, headers)) = self.lease.http1().mailbox.next(cx) {
+            *heads += 1;
+            self.silence.broken();
+            self.inform(status, &headers, *heads)?;
+        }
+        if answer.is_pending() && patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+            *patience = None;
+            self.upload.open();
+        }
+        match answer {
+            Poll::Ready(answer) => Poll::Ready(Ok(answer.map_err(Box::new))),
+            Poll::Pending => self.poll_silence(cx).map(Err),
+        }
+    }
+
+    /// hyper did not answer. What nobody has read of the request's body goes back to where it came from.
+    fn unsent(self, mut unsent: Unsent, exchange: &mut Exchange) -> Error {
+        let was_looked_at = unsent.take_message().is_none();
+        *exchange.request.body_mut() = self.upload.reclaim().unwrap_or_default();
+        let error = unsent.into_error();
+        if was_looked_at { self.classified(error) } else { before_sending(error) }
     }
 
     fn inform(&mut self, status: StatusCode, headers: &HeaderMap, heads: usize) -> Result<()> {
@@ -212,9 +243,9 @@ impl Transfer {
     }
 
     /// The response; if it has no body, the lease ends here.
-    async fn respond(mut self, mut answer: Response<Incoming>, request: &Request<Body>) -> Result<Response<Body>> {
+    fn respond(mut self, mut answer: Response<Incoming>, request: &Request<Body>) -> Result<Answered> {
         let upgrade = hyper::upgrade::on(&mut answer);
-        let (head, incoming) = answer.into_parts();
+        let (mut head, incoming) = answer.into_parts();
         check_fields(&head.headers, &self.limits).map_err(|error| answered(error, Phase::Head))?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS && !request.headers().contains_key(UPGRADE) {
             // RFC 9110 §7.8: a server switches to nothing that was not asked for.
@@ -235,25 +266,32 @@ impl Transfer {
         self.is_reusable &= can_be_followed(&head, request.method());
         let mut info = self.lease.http1().info.clone();
         info.reused = self.lease.is_reused();
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = head.status;
-        *response.version_mut() = head.version;
-        response.extensions_mut().insert(info);
-        *response.headers_mut() = head.headers;
+        // What hyper has attached is hyper's own.
+        head.extensions = Extensions::new();
+        head.extensions.insert(info);
         let is_tunnel = *request.method() == Method::CONNECT && head.status.is_success();
         if head.status == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
-            let upgraded = upgrade.await.map_err(|error| {
-                let message = "the server switched protocols, but hyper keeps the stream";
-                answered(Error::new(ErrorKind::Engine, message).with_source(error), Phase::Head)
-            })?;
-            let stream = Upgraded::new(RawStream::new(upgraded, self.lease));
-            response.extensions_mut().insert(OnUpgrade::new(stream));
-            return Ok(response);
+            let response = Response::from_parts(head, Body::empty());
+            return Ok(Answered::Switched(Box::pin(self.switch(response, upgrade))));
         }
-        match incoming.is_end_stream() {
-            true => self.finish(),
-            false => *response.body_mut() = Body::wrap(ResponseBody::new(incoming, self)),
-        }
+        let body = match incoming.is_end_stream() {
+            true => {
+                self.finish();
+                Body::empty()
+            }
+            false => Body::wrap(ResponseBody::new(incoming, self)),
+        };
+        Ok(Answered::Response(Response::from_parts(head, body)))
+    }
+
+    /// The stream is the user's.
+    async fn switch(self, mut response: Response<Body>, upgrade: hyper::upgrade::OnUpgrade) -> Result<Response<Body>> {
+        let upgraded = upgrade.await.map_err(|error| {
+            let message = "the server switched protocols, but hyper keeps the stream";
+            answered(Error::new(ErrorKind::Engine, message).with_source(error), Phase::Head)
+        })?;
+        let stream = Upgraded::new(RawStream::new(upgraded, self.lease));
+        response.extensions_mut().insert(OnUpgrade::new(stream));
         Ok(response)
     }
 

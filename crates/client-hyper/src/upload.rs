@@ -17,10 +17,11 @@ use tokio::time::Instant;
 /// more.
 pub(crate) struct Upload(Option<Arc<Mutex<State>>>);
 
-/// hyper's side.
-pub(crate) struct Outgoing {
-    /// `None` of a body that is empty.
-    state: Option<Arc<Mutex<State>>>,
+/// hyper's side; `None` of a body that is empty. On the heap, because hyper moves requests about.
+pub(crate) struct Outgoing(Option<Box<Flow>>);
+
+struct Flow {
+    state: Arc<Mutex<State>>,
     /// What has begun to be sent.
     body: Body,
     has_begun: bool,
@@ -55,27 +56,33 @@ enum Stage {
 }
 
 impl Upload {
+    /// No body.
+    pub(crate) fn nothing() -> Self {
+        Self(None)
+    }
+
     /// A body, which waits for [`open`](Self::open) if it `is_held`.
     pub(crate) fn new(body: Body, is_held: bool, may_have_trailers: bool, trace: &Trace) -> (Self, Outgoing) {
+        if body.is_end_stream() {
+            return (Self(None), Outgoing(None));
+        }
         let (size, remaining) = (body.size_hint(), body.len());
-        let state = (!body.is_end_stream()).then(|| {
-            Arc::new(Mutex::new(State {
-                stage: if is_held { Stage::Held(body) } else { Stage::Ready(body) },
-                waker: None,
-                awaits_producer: false,
-                failure: None,
-                trace: Some(trace.clone()),
-            }))
-        });
-        let outgoing = Outgoing {
-            state: state.clone(),
+        let state = Arc::new(Mutex::new(State {
+            stage: if is_held { Stage::Held(body) } else { Stage::Ready(body) },
+            waker: None,
+            awaits_producer: false,
+            failure: None,
+            trace: Some(trace.clone()),
+        }));
+        let flow = Flow {
+            state: Arc::clone(&state),
             body: Body::empty(),
             has_begun: false,
             size,
             remaining,
             may_have_trailers,
         };
-        (Self(state), outgoing)
+        (Self(Some(state)), Outgoing(Some(Box::new(flow))))
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, State>> {
@@ -183,9 +190,21 @@ impl http_body::Body for Outgoing {
     type Error = Unfinished;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
-        let Some(state) = self.state.clone() else {
-            return Poll::Ready(None);
-        };
+        self.0.as_mut().map_or(Poll::Ready(None), |flow| flow.poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|flow| flow.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |flow| flow.size)
+    }
+}
+
+impl Flow {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unfinished>>> {
+        let state = Arc::clone(&self.state);
         if let Err(unfinished) = ready!(self.begin(&state, cx)) {
             return Poll::Ready(Some(Err(unfinished)));
         }
@@ -227,15 +246,9 @@ impl http_body::Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.state.is_none() || (self.has_begun && (self.is_complete() || self.body.is_end_stream()))
+        self.has_begun && (self.is_complete() || self.body.is_end_stream())
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.size
-    }
-}
-
-impl Outgoing {
     /// Takes the body, if it may be taken.
     fn begin(&mut self, state: &Mutex<State>, cx: &Context<'_>) -> Poll<Result<(), Unfinished>> {
         let mut state = lock(state);

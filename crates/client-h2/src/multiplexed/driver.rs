@@ -17,14 +17,13 @@ use client_core::{
     Body, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, TimeoutKind, Trace, Upgraded,
 };
 use client_transport::pool::{CloseReason, Verdict};
-use client_transport::silence::{Silence, SocketTimeout};
+use client_transport::silence::{Silence, SocketTimeout, Timer};
 use client_transport::wire::{Lease, Protocol, effective};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::header::{CONNECTION, EXPECT};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::Sleep;
 
 use super::Manner;
 use super::connection::{Call, Connection};
@@ -38,48 +37,26 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// Performs the exchange on the connection that was leased, and returns at the response's head.
 ///
+/// What it holds while it waits is one [`Transfer`] and h2's answer; heads come and go in functions that do not wait. An async fn keeps room for all
+/// that it ever has at hand, and is moved whole.
+///
 /// # Errors
 /// As [`Protocol::exchange`].
 pub async fn exchange<P: Protocol>(
-    mut lease: Lease<P>,
+    lease: Lease<P>,
     connection: Connection,
     exchange: &mut Exchange,
     manner: &Manner,
 ) -> Result<Response<Body>> {
-    lease.spare_connection();
-    let head = request_head(exchange, manner.customize_request.as_ref())?;
-    exchange.trace.enter(Phase::Send);
-
-    let is_connect = *head.method() == Method::CONNECT;
-    let has_body = !exchange.request.body().is_end_stream();
-    let sent = connection.sender().send_request(head, !has_body && !is_connect);
-    let (response, stream) = sent.map_err(|error| unsent(&connection, error))?;
-    let upload = if has_body { Upload::held(stream) } else { Upload::nothing(stream) };
-    let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
-    let mut transfer = Transfer {
-        call: connection.count_call(),
-        connection,
-        upload,
-        silence: Silence::new(limit),
-        limit,
-        trace: exchange.trace.clone(),
-        limits: exchange.limits,
-        phase: Phase::Send,
-        closes: says_close(exchange.request.headers()),
-        lease,
-    };
-    let mut body = has_body.then(|| mem::take(exchange.request.body_mut()));
-    if !exchange.request.headers().contains_key(EXPECT)
-        && let Some(body) = body.take()
-    {
-        transfer.upload.begin(body);
-    }
-    let answer = transfer.answer(response, &mut body).await;
+    let (mut transfer, mut response) = Transfer::begin(lease, connection, exchange, manner)?;
+    let mut patience: Option<Timer> = transfer.upload.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
+    let mut heads = 0;
+    let answer = poll_fn(|cx| transfer.poll_answer(&mut response, &mut patience, &mut heads, cx)).await;
     match answer {
         // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
         Ok(response) => transfer.respond(response, &exchange.request),
         Err(error) => {
-            *exchange.request.body_mut() = body.unwrap_or_default();
+            *exchange.request.body_mut() = transfer.upload.reclaim();
             Err(transfer.failed(error))
         }
     }
@@ -116,46 +93,79 @@ struct Transfer<P: Protocol> {
 }
 
 impl<P: Protocol> Transfer<P> {
+    /// Sends the head. The body is taken out of the exchange once that has succeeded.
+    fn begin(
+        mut lease: Lease<P>,
+        connection: Connection,
+        exchange: &mut Exchange,
+        manner: &Manner,
+    ) -> Result<(Self, ResponseFuture)> {
+        lease.spare_connection();
+        let head = request_head(exchange, manner.customize_request.as_ref())?;
+        exchange.trace.enter(Phase::Send);
+
+        let is_connect = *head.method() == Method::CONNECT;
+        let has_body = !exchange.request.body().is_end_stream();
+        let sent = connection.sender().send_request(head, !has_body && !is_connect);
+        let (response, stream) = sent.map_err(|error| unsent(&connection, error))?;
+        let mut upload = Upload::nothing(stream);
+        if has_body {
+            upload.hold(mem::take(exchange.request.body_mut()));
+            if !exchange.request.headers().contains_key(EXPECT) {
+                upload.begin();
+            }
+        }
+        let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
+        let transfer = Self {
+            call: connection.count_call(),
+            connection,
+            upload,
+            silence: Silence::new(limit),
+            limit,
+            trace: exchange.trace.clone(),
+            limits: exchange.limits,
+            phase: Phase::Send,
+            closes: says_close(exchange.request.headers()),
+            lease,
+        };
+        Ok((transfer, response))
+    }
+
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.trace.enter(phase);
     }
 
-    /// The response. Meanwhile sends, tells of informational responses, and lets a `held` body go in time.
-    async fn answer(&mut self, mut response: ResponseFuture, held: &mut Option<Body>) -> Result<Response<RecvStream>> {
-        let mut patience: Option<Pin<Box<Sleep>>> = held.is_some().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
-        let mut heads = 0;
-        poll_fn(|cx| {
-            // The response may be asked for only when there is nothing before it: it would be lost.
-            while let Poll::Ready(before) = response.poll_informational(cx) {
-                let Some(head) = before else {
-                    let answer = std::task::ready!(Pin::new(&mut response).poll(cx));
-                    return Poll::Ready(answer.map_err(|error| self.broken(error)));
-                };
-                heads += 1;
-                self.silence.broken();
-                let head = head.map_err(|error| self.broken(error))?;
-                self.inform(&head, heads)?;
-                if head.status() == StatusCode::CONTINUE {
-                    patience = None;
-                    self.begin(held);
-                }
+    /// The response. Meanwhile sends, tells of informational responses, and lets a held body go in time.
+    fn poll_answer(
+        &mut self,
+        response: &mut ResponseFuture,
+        patience: &mut Option<Timer>,
+        heads: &mut usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<RecvStream>>> {
+        // The response may be asked for only when there is nothing before it: it would be lost.
+        while let Poll::Ready(before) = response.poll_informational(cx) {
+            let Some(head) = before else {
+                let answer = std::task::ready!(Pin::new(response).poll(cx));
+                return Poll::Ready(answer.map_err(|error| self.broken(error)));
+            };
+            *heads += 1;
+            self.silence.broken();
+            let head = head.map_err(|error| self.broken(error))?;
+            self.inform(&head, *heads)?;
+            if head.status() == StatusCode::CONTINUE {
+                *patience = None;
+                self.upload.begin();
             }
-            if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
-                patience = None;
-                self.begin(held);
-            }
-            match self.send(cx)? {
-                true => self.silence.poll(self.phase, cx).map(Err),
-                false => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    fn begin(&mut self, held: &mut Option<Body>) {
-        if let Some(body) = held.take() {
-            self.upload.begin(body);
+        }
+        if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+            *patience = None;
+            self.upload.begin();
+        }
+        match self.send(cx)? {
+            true => self.silence.poll(self.phase, cx).map(Err),
+            false => Poll::Pending,
         }
     }
 
@@ -215,7 +225,7 @@ impl<P: Protocol> Transfer<P> {
 
     /// The response; if it has no body, the lease ends here.
     fn respond(mut self, answer: Response<RecvStream>, request: &Request<Body>) -> Result<Response<Body>> {
-        let (head, incoming) = answer.into_parts();
+        let (mut head, incoming) = answer.into_parts();
         check_fields(&head.headers, &self.limits).map_err(|error| answered(error, Phase::Head))?;
         self.silence.broken();
         self.enter(Phase::Body);
@@ -223,36 +233,36 @@ impl<P: Protocol> Transfer<P> {
             status: head.status,
             version: head.version,
         });
-        let mut info = self.connection.info().clone();
-        info.reused = self.lease.is_reused();
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = head.status;
-        *response.version_mut() = head.version;
-        response.extensions_mut().insert(info);
-        *response.headers_mut() = head.headers;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // RFC 9113 §8.6.
             return Err(answered(Error::new(ErrorKind::Protocol, "a 101 response; HTTP/2 has none"), Phase::Head));
         }
+        let mut info = self.connection.info().clone();
+        info.reused = self.lease.is_reused();
+        head.extensions = Extensions::new();
+        head.extensions.insert(info);
         if *request.method() == Method::CONNECT && head.status.is_success() {
             let tunnel = Tunnel::new(self.upload.into_stream(), incoming, self.call, self.lease);
-            response.extensions_mut().insert(OnUpgrade::new(Upgraded::new(tunnel)));
-            return Ok(response);
+            head.extensions.insert(OnUpgrade::new(Upgraded::new(tunnel)));
+            return Ok(Response::from_parts(head, Body::empty()));
         }
-        let is_head = *request.method() == Method::HEAD;
-        let length = response.headers().get(http::header::CONTENT_LENGTH).filter(|_| !is_head);
-        let remaining = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        match incoming.is_end_stream() {
-            true => self.finish(),
+        let body = match incoming.is_end_stream() {
+            true => {
+                self.finish();
+                Body::empty()
+            }
             false => {
-                *response.body_mut() = Body::wrap(ResponseBody {
+                let is_head = *request.method() == Method::HEAD;
+                let length = head.headers.get(http::header::CONTENT_LENGTH).filter(|_| !is_head);
+                let remaining = length.and_then(|length| length.to_str().ok()?.parse().ok());
+                Body::wrap(ResponseBody {
                     incoming,
                     remaining,
                     transfer: Some(self),
-                });
+                })
             }
-        }
-        Ok(response)
+        };
+        Ok(Response::from_parts(head, body))
     }
 
     /// The response is complete. If the request is not, its stream is reset: nobody reads it any more (RFC 9113 §8.1).

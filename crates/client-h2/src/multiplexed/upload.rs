@@ -40,28 +40,43 @@ pub(super) enum Progress {
 }
 
 impl Upload {
-    /// A request whose head is out, and whose body is to come.
-    pub(super) fn held(stream: SendStream<Bytes>) -> Self {
+    /// A request that is complete with its head.
+    pub(super) fn nothing(stream: SendStream<Bytes>) -> Self {
         Self {
             stream,
             body: Body::empty(),
             piece: Bytes::new(),
-            state: State::Held,
-        }
-    }
-
-    /// A request that is complete with its head.
-    pub(super) fn nothing(stream: SendStream<Bytes>) -> Self {
-        Self {
             state: State::Over,
-            ..Self::held(stream)
         }
     }
 
-    /// The body may be sent.
-    pub(super) fn begin(&mut self, body: Body) {
+    /// There is a body to come, once it may [`begin`](Self::begin).
+    pub(super) fn hold(&mut self, body: Body) {
         self.body = body;
-        self.state = State::Sending;
+        self.state = State::Held;
+    }
+
+    /// Whether the body waits for its beginning.
+    pub(super) fn is_held(&self) -> bool {
+        self.state == State::Held
+    }
+
+    /// A held body may be sent.
+    pub(super) fn begin(&mut self) {
+        if self.is_held() {
+            self.state = State::Sending;
+        }
+    }
+
+    /// The body, if it was never begun; it will not be sent.
+    pub(super) fn reclaim(&mut self) -> Body {
+        match self.state {
+            State::Held => {
+                self.state = State::Over;
+                std::mem::take(&mut self.body)
+            }
+            State::Sending | State::Over => Body::empty(),
+        }
     }
 
     /// The stream, for something else than a body.
