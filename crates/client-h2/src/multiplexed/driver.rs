@@ -344,18 +344,19 @@ impl<P: Protocol> http_body::Body for ResponseBody<P> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
         let frame = std::task::ready!(self.poll(cx));
-        let is_over = self.incoming.is_end_stream() || frame.is_none();
-        match (frame, self.transfer.take()) {
-            (Some(Err(error)), Some(transfer)) => Poll::Ready(Some(Err(transfer.failed(error)))),
-            (frame, Some(transfer)) if is_over => {
-                transfer.finish();
-                Poll::Ready(frame)
-            }
-            (frame, transfer) => {
-                self.transfer = transfer;
-                Poll::Ready(frame)
-            }
+        // The transfer stays where it is until it is over: it is large.
+        if let Some(Err(error)) = frame {
+            return Poll::Ready(Some(Err(match self.transfer.take() {
+                Some(transfer) => transfer.failed(error),
+                None => error,
+            })));
         }
+        // While more is announced, h2 need not be asked, which takes its lock.
+        let is_over = frame.is_none() || (self.remaining.is_none_or(|remaining| remaining == 0) && self.incoming.is_end_stream());
+        if is_over && let Some(transfer) = self.transfer.take() {
+            transfer.finish();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
