@@ -130,12 +130,15 @@ impl Protocol for Negotiated {
         }
     }
 
-    async fn exchange(&self, lease: Lease<Self>, exchange: &mut Exchange) -> Result<Response<Body>> {
-        match lease.conn() {
-            Conn::Exclusive(_) => driver::exchange(Exclusive(lease), exchange, &self.manner).await,
-            Conn::Shared(connection) => {
-                let connection = connection.clone();
-                multiplexed::exchange(lease, connection, exchange, &self.manner).await
+    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its large argument twice")]
+    fn exchange(&self, lease: Lease<Self>, exchange: &mut Exchange) -> impl Future<Output = Result<Response<Body>>> + Send {
+        async move {
+            match lease.conn() {
+                Conn::Exclusive(_) => driver::exchange(Exclusive(lease), exchange, &self.manner).await,
+                Conn::Shared(connection) => {
+                    let connection = connection.clone();
+                    multiplexed::exchange(lease, connection, exchange, &self.manner).await
+                }
             }
         }
     }

@@ -51,29 +51,38 @@ enum Answered {
 
 /// Performs the exchange, and returns at the response's head.
 ///
-/// What it holds while it waits is one [`Transfer`]; heads come and go in functions that do not wait. An async fn keeps room for all that it ever
-/// has at hand, and is moved whole.
+/// What it holds while it waits is little more than one [`Transfer`]: an async fn keeps room for all that it ever has at hand, and is moved whole.
+/// So heads come and go in functions that do not wait, and what is rare is on the heap.
 pub(crate) async fn exchange(lease: Exclusive, exchange: &mut Exchange, manner: &Manner) -> Result<Response<Body>> {
-    let mut transfer = Transfer::new(lease, exchange, manner);
-    poll_fn(|cx| transfer.poll_settled(cx)).await?;
-    let mut sent = match transfer.hand_over(exchange, manner) {
-        Ok(sent) => pin!(sent),
-        Err(error) => {
-            // Nothing was written: the connection is as good as before.
-            transfer.lease.finish(Verdict::Reuse { keep_alive: None });
-            return Err(error);
+    match answer(Transfer::new(lease, exchange, manner), exchange, manner).await? {
+        Answered::Response(response) => Ok(response),
+        Answered::Switched(switched) => switched.await,
+    }
+}
+
+#[expect(clippy::manual_async_fn, reason = "an async fn would hold its large argument twice")]
+fn answer<'a>(
+    mut transfer: Transfer,
+    exchange: &'a mut Exchange,
+    manner: &'a Manner,
+) -> impl Future<Output = Result<Answered>> + Send + use<'a> {
+    async move {
+        poll_fn(|cx| transfer.poll_settled(cx)).await?;
+        let mut sent = match transfer.hand_over(exchange, manner) {
+            Ok(sent) => pin!(sent),
+            Err(error) => {
+                // Nothing was written: the connection is as good as before.
+                transfer.lease.finish(Verdict::Reuse { keep_alive: None });
+                return Err(error);
+            }
+        };
+        let mut patience: Option<Timer> = transfer.upload.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
+        let mut heads = 0;
+        match poll_fn(|cx| transfer.poll_answer(sent.as_mut(), &mut patience, &mut heads, cx)).await? {
+            // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
+            Ok(response) => transfer.respond(response, &exchange.request),
+            Err(unsent) => Err(transfer.unsent(*unsent, exchange)),
         }
-    };
-    let mut patience: Option<Timer> = transfer.upload.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
-    let mut heads = 0;
-    let answer = poll_fn(|cx| transfer.poll_answer(sent.as_mut(), &mut patience, &mut heads, cx)).await?;
-    match answer {
-        // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
-        Ok(response) => match transfer.respond(response, &exchange.request)? {
-            Answered::Response(response) => Ok(response),
-            Answered::Switched(switched) => switched.await,
-        },
-        Err(unsent) => Err(transfer.unsent(*unsent, exchange)),
     }
 }
 
