@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use client_core::{Mistake, Result, Timeout, Timeouts, TlsConfig};
 use ureq::Agent;
-use ureq::unversioned::transport::Connector;
 
 use crate::connections::Connections;
 use crate::dial::{Dial, Later, misconfigured};
 use crate::names::Names;
 use crate::socket::BUFFER_SIZE;
 use crate::tls::Tls;
-use crate::wire::Finish;
+use crate::wire::Way;
 use crate::workers::{Size, Workers};
 use crate::{Ureq, timer};
 
@@ -165,7 +164,10 @@ impl UreqBuilder {
             .max_idle_age(self.keep_alive);
         let names = Names::new(self.hosts.clone(), self.threads.max_threads);
         let connections = self.threads.max_places.map(Connections::new);
-        let chain = ().chain(Dial::new(names, connections)).chain(Tls::new(&self.tls)?).chain(Finish);
-        Ok(Agent::with_parts(config.build(), chain, Later))
+        let way = Way {
+            dial: Dial::new(names, connections),
+            tls: Tls::new(&self.tls)?,
+        };
+        Ok(Agent::with_parts(config.build(), way, Later))
     }
 }

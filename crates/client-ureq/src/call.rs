@@ -16,7 +16,6 @@ use client_core::{
 };
 use socket2::Socket;
 
-use crate::error;
 use crate::response::Answer;
 use crate::socket;
 use crate::workers::Place;
@@ -35,8 +34,12 @@ pub(crate) struct Terms {
     pub(crate) limits: Limits,
     /// The longest line of the request's head: ureq writes a line at once or not at all.
     pub(crate) longest_line: usize,
+    /// How many bytes of the request's body are sent at a time.
+    pub(crate) upload: usize,
     /// The response to a HEAD has no body, whatever its fields say.
     pub(crate) is_head: bool,
+    /// Somebody observes the call: what happens is told as it happens, and not only when the task looks again.
+    pub(crate) is_observed: bool,
 }
 
 #[derive(Default)]
@@ -134,7 +137,10 @@ impl Call {
         let notes = std::mem::take(&mut state.notes);
         let outcome = state.outcome.take();
         if outcome.is_none() {
-            state.waker = Some(cx.waker().clone());
+            match &mut state.waker {
+                Some(known) => known.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
         }
         drop(state);
         for note in &notes {
@@ -257,7 +263,7 @@ impl Call {
 
     fn note(&self, mut state: MutexGuard<'_, State>, note: Note) {
         state.notes.push(note);
-        let waker = state.waker.take();
+        let waker = if self.terms.is_observed { state.waker.take() } else { None };
         drop(state);
         waker.into_iter().for_each(Waker::wake);
     }
@@ -332,8 +338,8 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// What is left; `None` if it has run out.
-    pub(crate) fn left(&self) -> Option<Duration> {
-        let left = self.limit.saturating_sub(self.since.elapsed());
+    pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
+        let left = self.limit.saturating_sub(now.saturating_duration_since(self.since));
         (!left.is_zero()).then_some(left)
     }
 
@@ -369,24 +375,22 @@ thread_local! {
 ///
 /// # Errors
 /// If ureq works on a thread that is none of ours: it would do so without limits.
-pub(crate) fn current() -> Result<Arc<Call>, ureq::Error> {
+pub(crate) fn current() -> Result<Arc<Call>> {
     let message = "ureq left the thread of its call";
-    CURRENT
-        .with_borrow(Clone::clone)
-        .ok_or_else(|| error::carry(Error::new(ErrorKind::Engine, message)))
+    CURRENT.with_borrow(Clone::clone).ok_or_else(|| Error::new(ErrorKind::Engine, message))
 }
 
 /// This thread works on `call` until the guard is dropped.
 pub(crate) fn enter(call: &Arc<Call>) -> Entered {
-    CURRENT.set(Some(Arc::clone(call)));
-    Entered(())
+    Entered(CURRENT.replace(Some(Arc::clone(call))))
 }
 
-pub(crate) struct Entered(());
+/// What the thread worked on before.
+pub(crate) struct Entered(Option<Arc<Call>>);
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(None);
+        CURRENT.set(self.0.take());
     }
 }
 

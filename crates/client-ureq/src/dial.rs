@@ -1,4 +1,4 @@
-//! From an origin to a connection: ureq's connector chain, of our own links: this one, `tls.rs`, and `wire.rs`.
+//! From an origin to a TCP connection.
 //!
 //! What must never enter this file: HTTP.
 
@@ -10,18 +10,17 @@ use std::time::Duration;
 use client_core::{Error, ErrorKind, Instant, Phase, Result};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use ureq::unversioned::resolver::{ArrayVec, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
+use ureq::unversioned::transport::{ConnectionDetails, NextTimeout};
 
-use crate::call::{self, Call, Interrupt, cancelled};
+use crate::call::{Call, Interrupt, cancelled};
 use crate::connections::Connections;
-use crate::error::carry;
 use crate::names::Names;
 use crate::socket::Socket;
 
 /// Where nothing limits a connect, the system does, after minutes; this only has to be longer.
 const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The first link: name and TCP.
+/// Name and TCP.
 #[derive(Debug)]
 pub(crate) struct Dial {
     names: Names,
@@ -34,7 +33,11 @@ impl Dial {
         Self { names, connections }
     }
 
-    fn dial(&self, details: &ConnectionDetails<'_>, call: &Arc<Call>) -> Result<Socket> {
+    /// A connection to where a request goes.
+    ///
+    /// # Errors
+    /// Of the lookup, of the connect, the connect timeout, or that the call was cancelled.
+    pub(crate) fn dial(&self, details: &ConnectionDetails<'_>, call: &Arc<Call>) -> Result<Socket> {
         call.update(|progress| progress.dialing_since = Some(Instant::now()));
         let host = details.uri.host().unwrap_or_default();
         let port = details.uri.port_u16().unwrap_or(if details.needs_tls() { 443 } else { 80 });
@@ -60,15 +63,6 @@ impl Dial {
     }
 }
 
-impl Connector<()> for Dial {
-    type Out = Socket;
-
-    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Socket>, ureq::Error> {
-        let call = call::current()?;
-        self.dial(details, &call).map(Some).map_err(carry)
-    }
-}
-
 /// One address after the other, each with its share of the time that is left.
 fn connect(addresses: &[SocketAddr], call: &Call) -> Result<TcpStream> {
     let mut failure = call.error(ErrorKind::Resolve, "the host's name has no address");
@@ -76,7 +70,9 @@ fn connect(addresses: &[SocketAddr], call: &Call) -> Result<TcpStream> {
         let remaining = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         loop {
             let patience = call.patience(Instant::now());
-            let left = patience.map(|patience| patience.left().ok_or_else(|| patience.error(call))).transpose()?;
+            let left = patience
+                .map(|patience| patience.left(Instant::now()).ok_or_else(|| patience.error(call)))
+                .transpose()?;
             match attempt(*address, left.map_or(NO_LIMIT, |left| left / remaining), call) {
                 Ok(stream) => return Ok(stream),
                 Err(_) if call.is_cancelled() => return Err(cancelled()),

@@ -1,12 +1,14 @@
-//! The response's body on its way from a worker to whoever reads it.
+//! The response's body on its way to whoever reads it.
 //!
-//! A worker reads only while somebody waits: it leaves when the bridge is full, and, where nobody waits, as soon as reading would mean
-//! waiting. The reader is then parked here, and a response that nobody reads costs a connection, but no thread.
+//! Whoever reads takes what is there from the socket, on the reader's own thread: no other one need be woken for that. Only where
+//! nothing is there yet, a worker waits for it, hands over what comes, and leaves. So a response that nobody reads costs a connection, but
+//! no thread.
 //!
 //! What must never enter this file: ureq's transports, sockets.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -17,11 +19,14 @@ use ureq::BodyReader;
 
 use crate::call::{self, Call};
 use crate::error::of_read;
-use crate::socket::BUFFER_SIZE;
+use crate::pieces::Pieces;
 use crate::workers::{Lane, Ticket, Workers};
 
-/// How many pieces, of at most [`BUFFER_SIZE`] bytes each, may wait to be read.
-const MAX_PIECES: usize = 8;
+/// As soon as so many bytes wait to be read, no more are.
+const MAX_BYTES: usize = 128 << 10;
+
+/// How much a reader takes from the socket without a break. It might never find it empty, and its thread has other tasks.
+const MAX_RUN: usize = 1 << 20;
 
 /// Between the two.
 pub(crate) struct Bridge {
@@ -34,14 +39,43 @@ pub(crate) struct Bridge {
 #[derive(Default)]
 struct State {
     pieces: VecDeque<Bytes>,
-    /// Where the rest comes from, while no worker reads.
-    parked: Option<BodyReader<'static>>,
+    /// Of all pieces together.
+    bytes: usize,
+    /// Where the rest comes from, while nobody reads.
+    parked: Option<Source>,
     /// A worker is asked for, or reads.
     ticket: Option<Ticket>,
     /// Somebody waits.
     waker: Option<Waker>,
     end: Option<Result<()>>,
+    /// What the reader has taken by itself since it last waited.
+    run: usize,
     is_dropped: bool,
+}
+
+/// Where the body comes from.
+pub(crate) struct Source {
+    reader: BodyReader<'static>,
+    pieces: Pieces,
+}
+
+impl Source {
+    /// Of a body of so many bytes, where that is known.
+    pub(crate) fn new(reader: BodyReader<'static>, length: Option<u64>) -> Self {
+        Self {
+            reader,
+            pieces: Pieces::new(length),
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Bytes> {
+        loop {
+            match self.pieces.fill(|buffer| self.reader.read(buffer)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
 }
 
 impl Bridge {
@@ -57,40 +91,49 @@ impl Bridge {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The whole body, if it is here, and nothing follows it. One that did not announce its length keeps it to itself.
+    pub(crate) fn take_whole(&self, is_announced: bool) -> Option<Bytes> {
+        let mut state = self.lock();
+        let most = usize::from(is_announced);
+        let is_whole = matches!(state.end, Some(Ok(()))) && state.pieces.len() <= most && !self.call.has_trailers();
+        is_whole.then(|| state.pieces.pop_front().unwrap_or_default())
+    }
+
     /// Whether there is nothing to be read, and never will be.
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         let state = self.lock();
         state.pieces.is_empty() && matches!(state.end, Some(Ok(()))) && !self.call.has_trailers()
     }
 
-    /// A worker's part: reads until the end, until the bridge is full, or until it would have to wait for bytes that nobody waits for.
-    pub(crate) fn fill(&self, mut reader: BodyReader<'static>) {
-        let mut buffer = [0; BUFFER_SIZE];
+    /// A worker's part: reads what is there; then it is done, if nobody waits for more. If somebody does, it waits along, and what comes
+    /// after that is the reader's to take.
+    pub(crate) fn fill(&self, mut source: Source) {
+        let mut has_waited = false;
         loop {
             let mut state = self.lock();
             if state.is_dropped {
-                // The reader is dropped, and its connection with it.
-                return;
-            }
-            if state.pieces.len() >= MAX_PIECES {
-                state.park(reader);
+                // The source is dropped, and its connection with it.
                 return;
             }
             let is_awaited = state.waker.is_some();
+            if state.bytes >= MAX_BYTES || has_waited && !is_awaited {
+                state.park(source);
+                return;
+            }
+            has_waited |= is_awaited;
             drop(state);
             self.call.update(|progress| progress.is_eager = !is_awaited);
-            let read = reader.read(&mut buffer);
+            let read = source.read();
             let mut state = self.lock();
             match read {
-                Ok(0) => state.end = Some(Ok(())),
-                Ok(n) => state.pieces.push_back(Bytes::copy_from_slice(&buffer[..n])),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(piece) if piece.is_empty() => state.end = Some(Ok(())),
+                Ok(piece) => state.push(piece),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // Somebody may have come to wait in the meantime; then the worker stays.
                     if state.waker.is_some() {
                         continue;
                     }
-                    state.park(reader);
+                    state.park(source);
                     return;
                 }
                 Err(error) => state.end = Some(Err(of_read(error, &self.call))),
@@ -100,7 +143,7 @@ impl Bridge {
             drop(state);
             if is_over {
                 // After a failure it still has the connection.
-                drop(reader);
+                drop(source);
                 self.call.leave();
                 waker.into_iter().for_each(Waker::wake);
                 return;
@@ -111,13 +154,29 @@ impl Bridge {
 
     fn poll(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let mut state = self.lock();
-        if let Some(piece) = state.pieces.pop_front() {
+        if let Some(piece) = state.pop() {
             return Poll::Ready(Some(Ok(piece)));
         }
         if let Some(end) = state.end.take() {
             // Polled again, it has ended.
             state.end = Some(Ok(()));
             return Poll::Ready(end.err().map(Err));
+        }
+        if state.ticket.is_none()
+            && let Some(source) = state.parked.take()
+        {
+            if state.run >= MAX_RUN {
+                state.run = 0;
+                state.parked = Some(source);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            drop(state);
+            let read = self.read_now(source);
+            if read.is_ready() {
+                return read;
+            }
+            state = self.lock();
         }
         state.waker = Some(cx.waker().clone());
         if state.parked.is_none() || state.ticket.is_some() {
@@ -126,10 +185,10 @@ impl Bridge {
         let bridge = Arc::clone(self);
         let job = move |_: &mut crate::workers::Worker<'_>| {
             let parked = bridge.lock().parked.take();
-            if let Some(reader) = parked {
+            if let Some(source) = parked {
                 let _current = call::enter(&bridge.call);
                 let _failure = Failure(&bridge);
-                bridge.fill(reader);
+                bridge.fill(source);
             }
         };
         match self.workers.submit(Lane::Body, job) {
@@ -144,12 +203,58 @@ impl Bridge {
             }
         }
     }
+
+    /// The reader's part: takes what is there; pending, if that is nothing.
+    fn read_now(&self, mut source: Source) -> Poll<Option<Result<Bytes>>> {
+        let read = {
+            let _current = call::enter(&self.call);
+            self.call.update(|progress| progress.is_eager = true);
+            // A panic inside ureq is this body's failure, and not the reader's.
+            catch_unwind(AssertUnwindSafe(|| source.read()))
+        };
+        let end = match read {
+            Ok(Ok(piece)) if !piece.is_empty() => {
+                let mut state = self.lock();
+                state.run += piece.len();
+                state.parked = Some(source);
+                return Poll::Ready(Some(Ok(piece)));
+            }
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut state = self.lock();
+                state.run = 0;
+                state.parked = Some(source);
+                return Poll::Pending;
+            }
+            Ok(Err(error)) => Some(Err(of_read(error, &self.call))),
+            Err(_) => Some(Err(self.panicked())),
+        };
+        drop(source);
+        self.lock().end = Some(Ok(()));
+        self.call.leave();
+        Poll::Ready(end)
+    }
+
+    fn panicked(&self) -> Error {
+        self.call.error(ErrorKind::Engine, "ureq panicked while it read the response")
+    }
 }
 
 impl State {
-    fn park(&mut self, reader: BodyReader<'static>) {
-        self.parked = Some(reader);
+    fn park(&mut self, source: Source) {
+        self.parked = Some(source);
         self.ticket = None;
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        self.pieces.push_back(piece);
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.pop_front()?;
+        self.bytes -= piece.len();
+        Some(piece)
     }
 }
 
@@ -162,7 +267,7 @@ impl Drop for Failure<'_> {
             return;
         }
         let mut state = self.0.lock();
-        state.end = Some(Err(self.0.call.error(ErrorKind::Engine, "ureq panicked while it read the response")));
+        state.end = Some(Err(self.0.panicked()));
         let waker = state.waker.take();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
@@ -213,13 +318,13 @@ impl Drop for Download {
     fn drop(&mut self) {
         let mut state = self.bridge.lock();
         state.is_dropped = true;
-        let (reader, ticket) = (state.parked.take(), state.ticket.take());
+        let (source, ticket) = (state.parked.take(), state.ticket.take());
         drop(state);
         if let Some(ticket) = ticket {
             ticket.withdraw();
         }
-        // A worker that is reading is freed; a parked reader closes its connection by being dropped.
+        // A worker that is reading is freed; a parked source closes its connection by being dropped.
         self.bridge.call.cancel();
-        drop(reader);
+        drop(source);
     }
 }

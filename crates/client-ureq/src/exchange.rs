@@ -37,7 +37,9 @@ pub(crate) async fn perform(
         socket_limit: timeouts.socket_limit(),
         limits: exchange.limits,
         longest_line: plan.longest_line(),
+        upload: plan.upload(),
         is_head: plan.method() == Method::HEAD,
+        is_observed: trace.is_enabled(),
     });
     trace.enter(Phase::Pool);
     let job = {

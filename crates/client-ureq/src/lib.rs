@@ -73,6 +73,7 @@ mod error;
 mod exchange;
 mod head;
 mod names;
+mod pieces;
 mod request;
 mod response;
 mod socket;

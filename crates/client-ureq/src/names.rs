@@ -146,7 +146,7 @@ fn wait<'a, T>(changed: &Condvar, guard: MutexGuard<'a, T>, call: &Call) -> Resu
     let Some(patience) = call.patience(Instant::now()) else {
         return Ok(changed.wait(guard).unwrap_or_else(PoisonError::into_inner));
     };
-    let left = patience.left().ok_or_else(|| patience.error(call))?;
+    let left = patience.left(Instant::now()).ok_or_else(|| patience.error(call))?;
     Ok(changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0)
 }
 

@@ -1,12 +1,14 @@
 //! In place of `tls.rs` where the feature is off: `https` is not promised, and TLS settings are refused.
 
 use client_core::{Capabilities, Capability, Error, Result, RootCerts, TlsConfig};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
+
+use crate::call::Call;
+use crate::socket::{Socket, Stream};
 
 /// What is promised.
 pub(crate) const CAPABILITIES: Capabilities = Capabilities::NONE;
 
-/// The link of the chain that does nothing.
+/// Makes no connection.
 #[derive(Debug)]
 pub(crate) struct Tls(());
 
@@ -21,6 +23,14 @@ impl Tls {
             None => Ok(Self(())),
         }
     }
+
+    /// Never asked for: an exchange that needs TLS is refused before.
+    ///
+    /// # Errors
+    /// Always.
+    pub(crate) fn handshake(&self, _: Socket, _: &str, _: &Call) -> Result<Box<dyn Stream>> {
+        Err(Error::unsupported(Capability::Tls))
+    }
 }
 
 /// What the settings ask for, by the most precise name.
@@ -32,14 +42,6 @@ fn asked(tls: &TlsConfig) -> Option<Capability> {
         (*tls != TlsConfig::default(), Capability::Tls),
     ];
     asked.into_iter().find(|(is_asked, _)| *is_asked).map(|(_, capability)| capability)
-}
-
-impl<In: Transport> Connector<In> for Tls {
-    type Out = In;
-
-    fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<In>, ureq::Error> {
-        Ok(chained)
-    }
 }
 
 /// A failure of TLS that surfaces while reading or writing; here there are none.

@@ -12,6 +12,9 @@ use ureq::SendBody;
 use crate::call::Call;
 use crate::upload::{Content, Feed, Source};
 
+/// The most of a body that is sent at a time.
+const MAX_WRITE: usize = 64 << 10;
+
 /// A request that is ready to be sent, once or again.
 pub(crate) struct Plan {
     head: Request<()>,
@@ -65,6 +68,14 @@ impl Plan {
         let is_stream = matches!(self.content, Some((Content::Stream(_), _)));
         let method = self.method();
         !is_stream && (method.is_idempotent() || *method == Method::TRACE)
+    }
+
+    /// How much of the body is sent at a time; ureq needs a buffer that takes it.
+    pub(crate) fn upload(&self) -> usize {
+        let length = self.content.as_ref().map_or(Some(0), |(_, length)| *length);
+        length
+            .and_then(|length| usize::try_from(length).ok())
+            .map_or(MAX_WRITE, |length| length.min(MAX_WRITE))
     }
 
     /// The longest line of the head; ureq needs a buffer that takes it whole.

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use client_core::{Body, ConnectionInfo, ErrorKind, Event, Phase, Result, StatusCode, Trace};
+use client_core::{Body, Bytes, ConnectionInfo, ErrorKind, Event, Phase, Result, StatusCode, Trace};
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use http::{HeaderMap, Response};
 
 use crate::call::Call;
-use crate::download::{Bridge, Download};
+use crate::download::{Bridge, Download, Source};
 use crate::head;
 use crate::workers::Workers;
 
@@ -18,7 +18,8 @@ use crate::workers::Workers;
 pub(crate) struct Answer {
     parts: Parts,
     connection: ConnectionInfo,
-    body: Option<(Arc<Bridge>, Option<u64>)>,
+    /// All of it, or where it will be.
+    body: Result<Bytes, (Arc<Bridge>, Option<u64>)>,
 }
 
 /// A worker's part: takes ureq's response, and what has arrived of its body.
@@ -34,16 +35,13 @@ pub(crate) fn answer(response: Response<ureq::Body>, call: &Arc<Call>, workers: 
     // What ureq leaves there: the agent, the URI. None of it is ours to hand on.
     parts.extensions.clear();
     call.enter(Phase::Body);
-    let reader = body.into_reader();
-    let bridge = Bridge::new(Arc::clone(call), workers.clone());
-    // Known before the end is: for a response to HEAD there is no body, whatever the fields say, and the bridge is at its end.
-    bridge.fill(reader);
+    // For a response to HEAD there is no body, whatever the fields say.
     let length = content_length(&parts.headers);
-    Ok(Answer {
-        parts,
-        connection: call.connection(),
-        body: (!bridge.is_empty()).then_some((bridge, length)),
-    })
+    let connection = call.connection();
+    let bridge = Bridge::new(Arc::clone(call), workers.clone());
+    bridge.fill(Source::new(body.into_reader(), length));
+    let body = bridge.take_whole(length.is_some()).ok_or((bridge, length));
+    Ok(Answer { parts, connection, body })
 }
 
 impl Answer {
@@ -53,7 +51,7 @@ impl Answer {
             status: self.parts.status,
             version: self.parts.version,
         });
-        let body = self.body.map_or_else(Body::empty, |(bridge, length)| Body::wrap(Download::new(bridge, length)));
+        let body = self.body.map_or_else(|(bridge, length)| Body::wrap(Download::new(bridge, length)), Body::from);
         let mut response = Response::from_parts(self.parts, body);
         response.extensions_mut().insert(self.connection);
         response

@@ -1,4 +1,4 @@
-//! A TCP connection as ureq's transport, which can be shut down from outside, keeps our time limits, and names its errors.
+//! A TCP connection that can be shut down from outside, keeps our time limits, and names its errors.
 //!
 //! What must never enter this file: HTTP, TLS.
 
@@ -8,26 +8,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client_core::{ErrorKind, Instant};
+use ureq::unversioned::transport::NextTimeout;
 use ureq::unversioned::transport::time::Duration as UreqDuration;
-use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use crate::call::{self, Call, Interrupt, cancelled};
 use crate::connections::Seat;
-use crate::error::{carry, ureq_timeout};
+use crate::error::{carry_io, ureq_timeout};
 
-/// How much is read and written at a time.
+/// How much is read and written at a time, until more comes at a time.
 pub(crate) const BUFFER_SIZE: usize = 16 << 10;
 
 /// How long an upload stands still before we look whether the server has refused it.
 pub(crate) const STANDSTILL: Duration = Duration::from_millis(50);
 
-/// One connection.
+/// One connection. Its errors are ureq's, carried.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Arc<TcpStream>,
     /// Where connections are limited.
     seat: Option<Seat>,
-    buffers: LazyBuffers,
+    /// What ureq itself wants to wait when it reads next.
+    ureq_limit: Option<NextTimeout>,
+    /// What the system was told, so that it is told again only what has changed.
+    is_blocking: bool,
+    read_limit: Option<Duration>,
+    write_limit: Option<Duration>,
+}
+
+/// A byte stream over a socket: itself, or TLS.
+pub(crate) trait Stream: Read + Write + Send + Sync {
+    fn socket(&mut self) -> &mut Socket;
+}
+
+impl Stream for Socket {
+    fn socket(&mut self) -> &mut Socket {
+        self
+    }
 }
 
 impl Socket {
@@ -35,108 +51,164 @@ impl Socket {
         Self {
             stream,
             seat,
-            buffers: LazyBuffers::new(BUFFER_SIZE, BUFFER_SIZE),
+            ureq_limit: None,
+            is_blocking: true,
+            read_limit: None,
+            write_limit: None,
         }
     }
 
+    pub(crate) fn set_ureq_limit(&mut self, limit: NextTimeout) {
+        self.ureq_limit = Some(limit);
+    }
+
     /// From here on, cancelling the call ends what the thread is about to wait for.
-    fn attach(&self) -> Result<Arc<Call>, ureq::Error> {
-        let call = call::current()?;
-        call.hold(Arc::clone(&self.stream) as Arc<dyn Interrupt>).map_err(carry)?;
+    fn attach(&self) -> io::Result<Arc<Call>> {
+        let call = call::current().map_err(carry_io)?;
+        call.hold(Arc::clone(&self.stream) as Arc<dyn Interrupt>).map_err(carry_io)?;
         Ok(call)
+    }
+
+    fn set_blocking(&mut self, is_blocking: bool) -> io::Result<()> {
+        if self.is_blocking != is_blocking {
+            self.stream.set_nonblocking(!is_blocking)?;
+            self.is_blocking = is_blocking;
+        }
+        Ok(())
+    }
+
+    fn set_read_limit(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        if self.read_limit != limit {
+            self.stream.set_read_timeout(limit)?;
+            self.read_limit = limit;
+        }
+        Ok(())
+    }
+
+    fn set_write_limit(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        if self.write_limit != limit {
+            self.stream.set_write_timeout(limit)?;
+            self.write_limit = limit;
+        }
+        Ok(())
+    }
+
+    /// Reads what is there, or fails with [`io::ErrorKind::WouldBlock`].
+    fn read_eagerly(&mut self, buffer: &mut [u8], call: &Call) -> io::Result<usize> {
+        if self.is_blocking {
+            // Most often there is nothing, and the socket can stay as it is.
+            match glance(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                _ => self.set_blocking(false).map_err(|error| lost(call, error))?,
+            }
+        }
+        loop {
+            match (&*self.stream).read(buffer) {
+                Ok(0) if call.is_cancelled() => return Err(carry_io(cancelled())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read.map_err(|error| lost(call, error)),
+            }
+        }
+    }
+
+    /// Asked before a pooled connection is used, and before it goes back into the pool.
+    pub(crate) fn is_open(&mut self) -> bool {
+        let Ok(call) = call::current() else {
+            return self.is_quiet();
+        };
+        let progress = call.progress();
+        let is_over = progress.has_sent;
+        let is_wanted = if is_over { !progress.is_muted } else { !progress.wants_fresh };
+        // It is no longer the call's; if the call was cancelled meanwhile, it is shut down already.
+        if !call.let_go() || !is_wanted {
+            return false;
+        }
+        if let Some(seat) = &mut self.seat {
+            if is_over {
+                seat.offer(&self.stream);
+            } else if !seat.claim() {
+                return false;
+            }
+        }
+        // Whoever uses it next looks at it.
+        is_over || self.is_quiet()
+    }
+
+    /// No bytes that nobody asked for, and no end: either way no request should be sent here.
+    fn is_quiet(&self) -> bool {
+        let peeked = if self.is_blocking { glance(&self.stream) } else { self.stream.peek(&mut [0]) };
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
-impl Transport for Socket {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let call = call::current().map_err(carry_io)?;
+        if call.progress().is_eager {
+            return self.read_eagerly(buffer, &call);
+        }
+        self.attach()?;
+        self.set_blocking(true).map_err(|error| lost(&call, error))?;
+        let since = Instant::now();
+        // The first wait is the whole limit: the system knows it from the last time.
+        let mut now = since;
+        loop {
+            let wait = shorter(left(&call, since, now)?, of_ureq(self.ureq_limit, now - since)?);
+            self.set_read_limit(wait).map_err(|error| lost(&call, error))?;
+            match (&*self.stream).read(buffer) {
+                Ok(0) if call.is_cancelled() => return Err(carry_io(cancelled())),
+                Ok(n) => return Ok(n),
+                Err(error) if is_pause(&error) => now = Instant::now(),
+                Err(error) => return Err(lost(&call, error)),
+            }
+        }
     }
+}
 
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let call = self.attach()?;
-        let mut rest = &self.buffers.output()[..amount];
-        let mut since = Instant::now();
-        while !rest.is_empty() {
-            let patience = call.patience(since);
-            let left = patience.map(|patience| patience.left().ok_or_else(|| carry(patience.error(&call)))).transpose()?;
-            let wait = if call.progress().is_uploading {
-                Some(left.unwrap_or(STANDSTILL).min(STANDSTILL))
-            } else {
-                left
-            };
-            self.stream.set_write_timeout(wait).map_err(|error| lost(&call, error))?;
-            match (&*self.stream).write(rest) {
-                Ok(0) => return Err(lost(&call, io::ErrorKind::WriteZero.into())),
-                Ok(n) => {
-                    rest = &rest[n..];
-                    since = Instant::now();
-                }
+        self.set_blocking(true).map_err(|error| lost(&call, error))?;
+        let since = Instant::now();
+        let mut now = since;
+        let is_uploading = call.progress().is_uploading;
+        loop {
+            let wait = shorter(left(&call, since, now)?, is_uploading.then_some(STANDSTILL));
+            self.set_write_limit(wait).map_err(|error| lost(&call, error))?;
+            match (&*self.stream).write(bytes) {
+                Ok(0) if !bytes.is_empty() => return Err(lost(&call, io::ErrorKind::WriteZero.into())),
+                Ok(n) => return Ok(n),
                 Err(error) if is_pause(&error) => {
-                    if call.progress().is_uploading && call.is_refused() {
-                        return Ok(());
+                    now = Instant::now();
+                    if is_uploading && call.is_refused() {
+                        // Nothing more is sent, and that is no failure.
+                        return Ok(bytes.len());
                     }
                 }
                 Err(error) => return Err(lost(&call, error)),
             }
         }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let call = self.attach()?;
-        let since = Instant::now();
-        let (stream, buffer) = (&self.stream, self.buffers.input_append_buf());
-        let n = loop {
-            let read = if call.progress().is_eager {
-                without_waiting(stream, |mut stream| stream.read(buffer))
-            } else {
-                let patience = call.patience(since);
-                let left = patience.map(|patience| patience.left().ok_or_else(|| carry(patience.error(&call)))).transpose()?;
-                let wait = shorter(left, of_ureq(timeout, since)?);
-                stream.set_read_timeout(wait).map_err(|error| lost(&call, error))?;
-                (&**stream).read(buffer)
-            };
-            match read {
-                Ok(0) if call.is_cancelled() => return Err(carry(cancelled())),
-                Ok(n) => break n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && call.progress().is_eager => return Err(error.into()),
-                Err(error) if is_pause(&error) => {}
-                Err(error) => return Err(lost(&call, error)),
-            }
-        };
-        self.buffers.input_appended(n);
-        Ok(n > 0)
-    }
-
-    /// Asked before a pooled connection is used, and before it goes back into the pool.
-    fn is_open(&mut self) -> bool {
-        let mut is_over = false;
-        if let Ok(call) = call::current() {
-            let progress = call.progress();
-            is_over = progress.has_sent;
-            let is_wanted = if progress.has_sent { !progress.is_muted } else { !progress.wants_fresh };
-            // It is no longer the call's; if the call was cancelled meanwhile, it is shut down already.
-            if !call.let_go() || !is_wanted {
-                return false;
-            }
-        }
-        if !is_over && self.seat.as_mut().is_some_and(|seat| !seat.claim()) {
-            return false;
-        }
-        // Bytes that nobody asked for, or the end: either way no request should be sent here.
-        let peeked = without_waiting(&self.stream, |stream| stream.peek(&mut [0]));
-        let is_open = peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-        if is_open
-            && is_over
-            && let Some(seat) = &mut self.seat
-        {
-            seat.offer(&self.stream);
-        }
-        is_open
     }
 }
 
-/// Reads what is there.
+/// Whether there is anything to be read, without waiting for it.
+#[cfg(unix)]
+fn glance(stream: &TcpStream) -> io::Result<usize> {
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    socket2::SockRef::from(stream).recv_with_flags(&mut [std::mem::MaybeUninit::uninit()], flags)
+}
+
+#[cfg(not(unix))]
+fn glance(stream: &TcpStream) -> io::Result<usize> {
+    without_waiting(stream, |stream| stream.peek(&mut [0]))
+}
+
+/// Looks at what is there on a stream that waits otherwise.
 pub(crate) fn without_waiting(stream: &TcpStream, read: impl FnOnce(&TcpStream) -> io::Result<usize>) -> io::Result<usize> {
     stream.set_nonblocking(true)?;
     let result = read(stream);
@@ -151,21 +223,33 @@ fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), Interrupted | WouldBlock) || error.kind() == TimedOut && cfg!(windows)
 }
 
-fn lost(call: &Call, error: io::Error) -> ureq::Error {
-    carry(if call.is_cancelled() {
+fn lost(call: &Call, error: io::Error) -> io::Error {
+    carry_io(if call.is_cancelled() {
         cancelled()
     } else {
         call.error(ErrorKind::Closed, format!("the connection was lost: {error}")).with_source(error)
     })
 }
 
-/// What ureq itself wants to wait: the time for a 100 to come.
-fn of_ureq(timeout: NextTimeout, since: Instant) -> Result<Option<Duration>, ureq::Error> {
-    let UreqDuration::Exact(limit) = timeout.after else {
+/// What the call still waits, of a wait that began at `since`.
+fn left(call: &Call, since: Instant, now: Instant) -> io::Result<Option<Duration>> {
+    let Some(patience) = call.patience(since) else {
         return Ok(None);
     };
-    let left = limit.saturating_sub(since.elapsed());
-    if left.is_zero() { Err(ureq_timeout(timeout)) } else { Ok(Some(left)) }
+    patience.left(now).map(Some).ok_or_else(|| carry_io(patience.error(call)))
+}
+
+/// What ureq itself wants to wait: the time for a 100 to come.
+fn of_ureq(limit: Option<NextTimeout>, waited: Duration) -> io::Result<Option<Duration>> {
+    let Some((timeout, UreqDuration::Exact(limit))) = limit.map(|timeout| (timeout, timeout.after)) else {
+        return Ok(None);
+    };
+    let left = limit.saturating_sub(waited);
+    if left.is_zero() {
+        Err(io::Error::other(ureq_timeout(timeout)))
+    } else {
+        Ok(Some(left))
+    }
 }
 
 fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {

@@ -49,6 +49,8 @@ struct State {
     /// No more will come: the end, or the failure of the body's maker.
     end: Option<Result<()>>,
     is_stopped: bool,
+    /// The worker waits.
+    is_awaited: bool,
     waker: Option<Waker>,
 }
 
@@ -97,9 +99,8 @@ impl Drop for Feed {
         let mut state = self.pipe.lock();
         state.is_stopped = true;
         let pieces = std::mem::take(&mut state.pieces);
-        drop(state);
+        self.pipe.tell(state);
         drop(pieces);
-        self.pipe.changed.notify_one();
     }
 }
 
@@ -119,14 +120,25 @@ impl Pipe {
 
     fn push(&self, piece: Bytes) {
         if !piece.is_empty() {
-            self.lock().pieces.push_back(piece);
-            self.changed.notify_one();
+            let mut state = self.lock();
+            state.pieces.push_back(piece);
+            self.tell(state);
         }
     }
 
     fn end(&self, end: Result<()>) {
-        self.lock().end = Some(end);
-        self.changed.notify_one();
+        let mut state = self.lock();
+        state.end = Some(end);
+        self.tell(state);
+    }
+
+    /// Wakes the worker, if it waits: not for nothing, which would be a system call each time.
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let is_awaited = state.is_awaited;
+        drop(state);
+        if is_awaited {
+            self.changed.notify_one();
+        }
     }
 
     /// The next piece; `None` at the end, or once the server has refused the body.
@@ -134,7 +146,8 @@ impl Pipe {
         let mut state = self.lock();
         loop {
             if let Some(piece) = state.pieces.pop_front() {
-                let waker = state.waker.take();
+                // The task comes for several at a time.
+                let waker = if state.pieces.is_empty() { state.waker.take() } else { None };
                 drop(state);
                 waker.into_iter().for_each(Waker::wake);
                 return Ok(Some(piece));
@@ -146,8 +159,10 @@ impl Pipe {
                 state.end = Some(Ok(()));
                 return end.map(|()| None).map_err(|error| call.place(error));
             }
+            state.is_awaited = true;
             let (woken, timeout) = self.changed.wait_timeout(state, STANDSTILL).unwrap_or_else(PoisonError::into_inner);
             state = woken;
+            state.is_awaited = false;
             if timeout.timed_out() {
                 drop(state);
                 if call.is_refused() {

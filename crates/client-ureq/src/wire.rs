@@ -4,37 +4,53 @@
 //! What must never enter this file: sockets, TLS; what a head means is `head.rs`'s.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use client_core::{Error, ErrorKind, Phase, StatusCode, TlsInfo};
 use ureq::Timeout;
-use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, TransportAdapter};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
 use crate::call::{self, Call, Note};
 use crate::chunked::Chunked;
+use crate::dial::Dial;
 use crate::error::{carry, of, of_read};
 use crate::head::{self, Look};
-use crate::socket::BUFFER_SIZE;
+use crate::socket::{BUFFER_SIZE, Stream};
+use crate::tls::Tls;
+
+/// How much is read at a time where as much comes at a time.
+const MAX_READ: usize = 128 << 10;
 
 /// What ureq waits for after `Expect: 100-continue`. It fails on one with fields, so each is shown to it in this form.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// The last link of the chain: the connection is ready.
+/// The way to a connection that can carry a request.
 #[derive(Debug)]
-pub(crate) struct Finish;
+pub(crate) struct Way {
+    pub(crate) dial: Dial,
+    pub(crate) tls: Tls,
+}
 
-impl<In: Transport> Connector<In> for Finish {
+impl Connector<()> for Way {
     type Out = Wire;
 
-    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Wire>, ureq::Error> {
-        let call = call::current()?;
+    fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Wire>, ureq::Error> {
+        let call = call::current().map_err(carry)?;
+        let socket = self.dial.dial(details, &call).map_err(carry)?;
+        let is_tls = details.needs_tls();
+        let stream: Box<dyn Stream> = if is_tls {
+            let host = details.uri.host().unwrap_or_default();
+            self.tls.handshake(socket, host, &call).map_err(carry)?
+        } else {
+            Box::new(socket)
+        };
         call.update(|progress| progress.dialing_since = None);
         let progress = call.progress();
-        Ok(chained.map(|stream| Wire {
-            is_tls: stream.is_tls(),
-            stream: TransportAdapter::new(Box::new(stream), Arc::clone(&details.current_time)),
+        Ok(Some(Wire {
+            stream,
+            is_tls,
             remote_addr: progress.remote_addr,
             local_addr: progress.local_addr,
             tls: call.take_tls(),
@@ -50,7 +66,7 @@ impl<In: Transport> Connector<In> for Finish {
 
 /// A connection that speaks HTTP.
 pub(crate) struct Wire {
-    stream: TransportAdapter,
+    stream: Box<dyn Stream>,
     is_tls: bool,
     remote_addr: Option<SocketAddr>,
     local_addr: Option<SocketAddr>,
@@ -70,19 +86,19 @@ impl Transport for Wire {
     fn buffers(&mut self) -> &mut dyn Buffers {
         if let Ok(call) = call::current() {
             self.buffers.longest_line = call.terms.longest_line;
+            self.buffers.upload = call.terms.upload;
         }
         &mut self.buffers
     }
 
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        let call = call::current()?;
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        let call = call::current().map_err(carry)?;
         if !call.progress().has_sent {
             self.begin(&call);
         }
         if call.progress().is_muted {
             return Ok(());
         }
-        self.stream.set_timeout(timeout);
         let Err(error) = self.stream.write_all(&self.buffers.output[..amount]) else {
             return Ok(());
         };
@@ -96,8 +112,8 @@ impl Transport for Wire {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let call = call::current()?;
-        self.stream.set_timeout(timeout);
+        let call = call::current().map_err(carry)?;
+        self.stream.socket().set_ureq_limit(timeout);
         if !self.awaits_head {
             return self.await_body(&call);
         }
@@ -108,7 +124,7 @@ impl Transport for Wire {
     }
 
     fn is_open(&mut self) -> bool {
-        self.stream.get_mut().is_open()
+        self.stream.socket().is_open()
     }
 
     fn is_tls(&self) -> bool {
@@ -136,6 +152,7 @@ impl Wire {
         self.informational = 0;
         (self.chunked, self.broken) = (None, None);
         self.buffers.is_spent = false;
+        self.buffers.reads = 0;
     }
 
     /// Reads until there is a head that ureq may see.
@@ -233,7 +250,7 @@ impl Wire {
     fn receive(&mut self, call: &Call) -> Result<usize, ureq::Error> {
         let error = match self.stream.read(self.buffers.input_append_buf()) {
             Ok(n) => {
-                self.buffers.input_appended(n);
+                self.buffers.received_more(n);
                 return Ok(n);
             }
             Err(error) => ureq::Error::from(error),
@@ -262,6 +279,7 @@ struct Window {
     end: usize,
     output: Vec<u8>,
     longest_line: usize,
+    upload: usize,
     /// Shown in place of what was received.
     interim: Option<&'static [u8]>,
     /// A whole head begins at `start`, and ureq has not seen it.
@@ -270,6 +288,8 @@ struct Window {
     is_spent: bool,
     /// ureq could use what it saw last.
     has_progress: bool,
+    /// How much the next read may take; at least [`BUFFER_SIZE`].
+    reads: usize,
 }
 
 impl Window {
@@ -285,20 +305,29 @@ impl Window {
         self.start += amount;
     }
 
+    /// What fills its room is followed by a larger read.
+    fn received_more(&mut self, amount: usize) {
+        if self.end + amount == self.input.len() {
+            self.reads = (2 * amount).clamp(BUFFER_SIZE, MAX_READ);
+        }
+        self.end += amount;
+    }
+
     /// Room for one more read.
     fn make_room(&mut self) {
+        let room = self.reads.max(BUFFER_SIZE);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-        } else if self.input.len() - self.end < BUFFER_SIZE / 2 {
+        } else if self.input.len() - self.end < room / 2 {
             self.input.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        let needed = self.end + BUFFER_SIZE;
+        let needed = self.end + room;
         if self.input.len() < needed {
             self.input.resize(needed, 0);
-        } else if self.end == 0 && self.input.len() > 2 * BUFFER_SIZE {
-            // A large head has passed.
-            self.input.truncate(BUFFER_SIZE);
+        } else if self.end == 0 && self.input.len() > 2 * room {
+            // A large head or a large body has passed.
+            self.input.truncate(room);
             self.input.shrink_to_fit();
         }
     }
@@ -319,7 +348,7 @@ impl Buffers for Window {
     }
 
     fn input_appended(&mut self, amount: usize) {
-        self.end += amount;
+        self.received_more(amount);
     }
 
     fn input_consume(&mut self, amount: usize) {
@@ -335,9 +364,13 @@ impl Buffers for Window {
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
         // The line's end, and that of the head, are written along with the last line.
-        let needed = BUFFER_SIZE.max(self.longest_line + 4);
+        let needed = BUFFER_SIZE.max(self.longest_line + 4).max(self.upload);
         if self.output.len() < needed {
             self.output.resize(needed, 0);
+        } else if self.output.len() > 2 * needed {
+            // A large upload has passed.
+            self.output.truncate(needed);
+            self.output.shrink_to_fit();
         }
         self.make_room();
         (&mut self.input[self.end..], &mut self.output)

@@ -9,7 +9,7 @@
 //!
 //! What must never enter this file: HTTP, ureq.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -55,8 +55,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// By age, so that the queue is fair and any job can be taken out of it.
-    exchanges: BTreeMap<u64, Job>,
-    bodies: BTreeMap<u64, Job>,
+    exchanges: VecDeque<(u64, Job)>,
+    bodies: VecDeque<(u64, Job)>,
     next_id: u64,
     threads: usize,
     /// Threads that wait and have not been called.
@@ -85,12 +85,12 @@ impl Workers {
     /// # Errors
     /// The system's, if there is no thread at all and none can be made.
     pub(crate) fn submit(&self, lane: Lane, job: impl FnOnce(&mut Worker<'_>) + Send + 'static) -> io::Result<Ticket> {
+        let job: Job = Box::new(job);
         let mut state = self.0.lock();
         let id = state.next_id;
         state.next_id += 1;
-        state.queue(lane).insert(id, Box::new(job));
-        let (state, called) = self.0.call(state);
-        drop(state);
+        state.queue(lane).push_back((id, job));
+        let called = self.0.call(state);
         let ticket = Ticket {
             workers: self.clone(),
             lane,
@@ -125,8 +125,11 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// Takes the job out of the queue; `false` if a worker has it already.
     pub(crate) fn withdraw(&self) -> bool {
+        let mut state = self.workers.0.lock();
+        let queue = state.queue(self.lane);
+        let job = queue.binary_search_by_key(&self.id, |(id, _)| *id).ok().and_then(|index| queue.remove(index));
         // Not dropped under the lock: a job owns the user's request.
-        let job = self.workers.0.lock().queue(self.lane).remove(&self.id);
+        drop(state);
         job.is_some()
     }
 }
@@ -174,25 +177,26 @@ impl Shared {
     }
 
     /// Calls or makes one thread, if there is a job for it.
-    fn call<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, io::Result<()>) {
+    fn call(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> io::Result<()> {
         if state.runnable(self.size) <= state.called + state.starting {
-            return (state, Ok(()));
+            return Ok(());
         }
         if state.idle > 0 {
             state.idle -= 1;
             state.called += 1;
+            drop(state);
+            // Without the lock, which is the first thing that it wants.
             self.wake.notify_one();
         } else if state.threads < self.size.max_threads {
             let shared = Arc::clone(self);
             if let Err(error) = thread::Builder::new().name("client-ureq".into()).spawn(move || shared.work()) {
                 // Not fatal as long as another thread will come by.
-                let result = if state.threads == 0 { Err(error) } else { Ok(()) };
-                return (state, result);
+                return if state.threads == 0 { Err(error) } else { Ok(()) };
             }
             state.threads += 1;
             state.starting += 1;
         }
-        (state, Ok(()))
+        Ok(())
     }
 
     /// A thread's life.
@@ -202,8 +206,7 @@ impl Shared {
         loop {
             while let Some((lane, job)) = state.take(self.size) {
                 // One was taken; there may be another for somebody else.
-                (state, _) = self.call(state);
-                drop(state);
+                let _ = self.call(state);
                 let place = (lane == Lane::Exchange && self.size.max_places.is_some()).then(|| Place(Arc::clone(&self)));
                 let mut worker = Worker {
                     shared: &self,
@@ -238,7 +241,7 @@ impl Shared {
 }
 
 impl State {
-    fn queue(&mut self, lane: Lane) -> &mut BTreeMap<u64, Job> {
+    fn queue(&mut self, lane: Lane) -> &mut VecDeque<(u64, Job)> {
         match lane {
             Lane::Exchange => &mut self.exchanges,
             Lane::Body => &mut self.bodies,
@@ -258,13 +261,13 @@ impl State {
 
     /// The next job: bodies first, since finishing what was begun frees connections.
     fn take(&mut self, size: Size) -> Option<(Lane, Job)> {
-        if let Some((_, job)) = self.bodies.pop_first() {
+        if let Some((_, job)) = self.bodies.pop_front() {
             return Some((Lane::Body, job));
         }
         if self.free(size) == 0 {
             return None;
         }
-        let (_, job) = self.exchanges.pop_first()?;
+        let (_, job) = self.exchanges.pop_front()?;
         self.busy_exchanges += 1;
         self.places += usize::from(size.max_places.is_some());
         Some((Lane::Exchange, job))
