@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::tls::TlsVersion;
 
-/// The connection that carried an exchange. An engine puts it into the response's extensions; see
-/// [`Response::connection`](crate::Response::connection).
+/// The connection that carried an exchange. An engine writes it into [`Exchange::connection`](crate::Exchange::connection), or puts it into the
+/// response's extensions; see [`Response::connection`](crate::Response::connection).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {

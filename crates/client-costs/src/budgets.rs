@@ -27,9 +27,9 @@ pub const BUDGETS: &[Budget] = &[
     },
     Budget {
         engine: "hyper",
-        allocations: 18,
+        allocations: 15,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 41_000,
+        instructions: 36_000,
     },
 ];

@@ -31,7 +31,8 @@ pub(crate) struct Negotiated {
 pub(crate) struct Http1 {
     pub(crate) sender: http1::SendRequest<Outgoing>,
     pub(crate) stream: Monitored,
-    pub(crate) info: ConnectionInfo,
+    /// Of the exchange that it carries.
+    pub(crate) info: Arc<ConnectionInfo>,
     /// The proxy that requests are written to; `None` towards an origin, also through a tunnel.
     pub(crate) proxy: Option<Proxy>,
     pub(crate) mailbox: Mailbox,
@@ -105,7 +106,7 @@ impl Protocol for Negotiated {
         Ok(Dialed::Exclusive(Box::new(Http1 {
             sender,
             stream,
-            info: dialed.info,
+            info: Arc::new(dialed.info),
             proxy: route.absolute_form().then(|| Proxy {
                 authorization: route.proxy_authorization().cloned(),
             }),

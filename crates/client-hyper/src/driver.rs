@@ -9,6 +9,7 @@
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ fn answer<'a>(
         let mut heads = 0;
         match poll_fn(|cx| transfer.poll_answer(sent.as_mut(), &mut patience, &mut heads, cx)).await? {
             // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
-            Ok(response) => transfer.respond(response, &exchange.request),
+            Ok(response) => transfer.respond(response, exchange),
             Err(unsent) => Err(transfer.unsent(*unsent, exchange)),
         }
     }
@@ -252,7 +253,8 @@ impl Transfer {
     }
 
     /// The response; if it has no body, the lease ends here.
-    fn respond(mut self, mut answer: Response<Incoming>, request: &Request<Body>) -> Result<Answered> {
+    fn respond(mut self, mut answer: Response<Incoming>, exchange: &mut Exchange) -> Result<Answered> {
+        let request = &exchange.request;
         let upgrade = hyper::upgrade::on(&mut answer);
         let (mut head, incoming) = answer.into_parts();
         check_fields(&head.headers, &self.limits).map_err(|error| answered(error, Phase::Head))?;
@@ -273,11 +275,14 @@ impl Transfer {
         });
         self.keep_alive = keep_alive(&head.headers);
         self.is_reusable &= can_be_followed(&head, request.method());
-        let mut info = self.lease.http1().info.clone();
-        info.reused = self.lease.is_reused();
+        let is_reused = self.lease.is_reused();
+        let info = &mut self.lease.http1_mut().info;
+        if info.reused != is_reused {
+            Arc::make_mut(info).reused = is_reused;
+        }
+        exchange.connection = Some(Arc::clone(info));
         // What hyper has attached is hyper's own.
         head.extensions = Extensions::new();
-        head.extensions.insert(info);
         let is_tunnel = *request.method() == Method::CONNECT && head.status.is_success();
         if head.status == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
             let response = Response::from_parts(head, Body::empty());

@@ -24,7 +24,9 @@ pub struct Connection(Arc<Shared>);
 struct Shared {
     sender: SendRequest<Bytes>,
     stream: Monitored,
-    info: ConnectionInfo,
+    info: Arc<ConnectionInfo>,
+    /// As it is told of every exchange but the first.
+    reused: Arc<ConnectionInfo>,
     fate: Arc<Fate>,
     calls: Arc<AtomicUsize>,
     /// Its end tells the task that nobody is left.
@@ -66,10 +68,13 @@ pub async fn start<P: Protocol>(
     let (handles, gone) = oneshot::channel();
     let frames = Frames::new(connection, sender.clone(), stream.clone(), Arc::clone(&fate), Arc::clone(&calls), line);
     tokio::spawn(frames.run(gone, manner.ping_interval, manner.ping_timeout));
+    let mut reused = dialed.info.clone();
+    reused.reused = true;
     let connection = Connection(Arc::new(Shared {
         sender,
         stream,
-        info: dialed.info,
+        info: Arc::new(dialed.info),
+        reused: Arc::new(reused),
         fate,
         calls,
         _handles: handles,
@@ -86,6 +91,11 @@ impl Connection {
     /// What is known about it.
     pub fn info(&self) -> &ConnectionInfo {
         &self.0.info
+    }
+
+    /// The same, for an exchange that it carries.
+    pub fn info_of_exchange(&self, is_reused: bool) -> Arc<ConnectionInfo> {
+        Arc::clone(if is_reused { &self.0.reused } else { &self.0.info })
     }
 
     pub(super) fn sender(&self) -> SendRequest<Bytes> {

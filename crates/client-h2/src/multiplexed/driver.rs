@@ -22,7 +22,7 @@ use client_transport::wire::{Lease, Protocol, effective};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::header::{CONNECTION, EXPECT};
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Method, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::Manner;
@@ -54,7 +54,7 @@ pub async fn exchange<P: Protocol>(
     let answer = poll_fn(|cx| transfer.poll_answer(&mut response, &mut patience, &mut heads, cx)).await;
     match answer {
         // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
-        Ok(response) => transfer.respond(response, &exchange.request),
+        Ok(response) => transfer.respond(response, exchange),
         Err(error) => {
             *exchange.request.body_mut() = transfer.upload.reclaim();
             Err(transfer.failed(error))
@@ -224,7 +224,8 @@ impl<P: Protocol> Transfer<P> {
     }
 
     /// The response; if it has no body, the lease ends here.
-    fn respond(mut self, answer: Response<RecvStream>, request: &Request<Body>) -> Result<Response<Body>> {
+    fn respond(mut self, answer: Response<RecvStream>, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let request = &exchange.request;
         let (mut head, incoming) = answer.into_parts();
         check_fields(&head.headers, &self.limits).map_err(|error| answered(error, Phase::Head))?;
         self.silence.broken();
@@ -237,10 +238,8 @@ impl<P: Protocol> Transfer<P> {
             // RFC 9113 §8.6.
             return Err(answered(Error::new(ErrorKind::Protocol, "a 101 response; HTTP/2 has none"), Phase::Head));
         }
-        let mut info = self.connection.info().clone();
-        info.reused = self.lease.is_reused();
+        exchange.connection = Some(self.connection.info_of_exchange(self.lease.is_reused()));
         head.extensions = Extensions::new();
-        head.extensions.insert(info);
         if *request.method() == Method::CONNECT && head.status.is_success() {
             let tunnel = Tunnel::new(self.upload.into_stream(), incoming, self.call, self.lease);
             head.extensions.insert(OnUpgrade::new(Upgraded::new(tunnel)));
