@@ -1,4 +1,6 @@
 //! A request's or a response's body. Bodies know their length, and whether they can be sent again.
+//!
+//! Longer than most because a fifth of it is tests, and because what a body consists of, how it is sent again and how it is read have to agree.
 
 use std::any::Any;
 use std::fmt;

@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::Mutex;
 
@@ -167,10 +168,12 @@ impl Wire {
                     }
                     Step::Echo => self.echo(id, present).await?,
                     Step::Flood(frames, None) => self.flood(id, present, frames).await?,
-                    Step::Flood(frames, Some(gate)) => tokio::select! {
-                        flooded = self.flood(id, present, frames) => flooded?,
-                        () = gate.opened() => {}
-                    },
+                    Step::Flood(frames, Some(gate)) => {
+                        let (flood, opened) = (pin!(self.flood(id, present, frames)), pin!(gate.opened()));
+                        if let Either::Left((flooded, _)) = select(flood, opened).await {
+                            flooded?;
+                        }
+                    }
                     Step::Acknowledged => self.until(|state| state.unacknowledged == 0).await,
                     Step::ResetByClient => self.until(|state| state.requests[present].reset.is_some()).await,
                     Step::Wait(gate) => gate.opened().await,
