@@ -37,7 +37,7 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// Performs the exchange on the connection that was leased, and returns at the response's head.
 ///
-/// What it holds while it waits is one [`Transfer`] and h2's answer; heads come and go in functions that do not wait. An async fn keeps room for all
+/// What it holds while it waits is one `Transfer` and h2's answer; heads come and go in functions that do not wait. An async fn keeps room for all
 /// that it ever has at hand, and is moved whole.
 ///
 /// # Errors
