@@ -157,7 +157,12 @@ impl Ctx {
 
     /// The same over TLS.
     pub(crate) fn raw_tls(&self, tls: &Tls, script: Script) -> Arc<Raw> {
-        self.remember(Raw::start_tls(tls, [script]))
+        self.raws_tls(tls, [script])
+    }
+
+    /// A server over TLS that follows a script per connection, and the last one on all further ones.
+    pub(crate) fn raws_tls(&self, tls: &Tls, scripts: impl IntoIterator<Item = Script>) -> Arc<Raw> {
+        self.remember(Raw::start_tls(tls, scripts))
     }
 
     /// A server of HTTP/2 frames; afterwards, no client may have broken a rule of RFC 9113.

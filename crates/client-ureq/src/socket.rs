@@ -38,11 +38,18 @@ pub(crate) struct Socket {
 /// A byte stream over a socket: itself, or TLS.
 pub(crate) trait Stream: Read + Write + Send + Sync {
     fn socket(&mut self) -> &mut Socket;
+
+    /// Whether bytes have been taken from the socket that nobody has read.
+    fn holds_more(&mut self) -> bool;
 }
 
 impl Stream for Socket {
     fn socket(&mut self) -> &mut Socket {
         self
+    }
+
+    fn holds_more(&mut self) -> bool {
+        false
     }
 }
 
@@ -63,10 +70,8 @@ impl Socket {
     }
 
     /// From here on, cancelling the call ends what the thread is about to wait for.
-    fn attach(&self) -> io::Result<Arc<Call>> {
-        let call = call::current().map_err(carry_io)?;
-        call.hold(Arc::clone(&self.stream) as Arc<dyn Interrupt>).map_err(carry_io)?;
-        Ok(call)
+    fn attach(&self, call: &Call) -> io::Result<()> {
+        call.hold(Arc::clone(&self.stream) as Arc<dyn Interrupt>).map_err(carry_io)
     }
 
     fn set_blocking(&mut self, is_blocking: bool) -> io::Result<()> {
@@ -102,14 +107,16 @@ impl Socket {
                 _ => self.set_blocking(false).map_err(|error| lost(call, error))?,
             }
         }
-        loop {
-            match (&*self.stream).read(buffer) {
-                Ok(0) if call.is_cancelled() => return Err(carry_io(cancelled())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return read.map_err(|error| lost(call, error)),
-            }
+        match at_once(call, || (&*self.stream).read(buffer))? {
+            0 if call.is_cancelled() => Err(carry_io(cancelled())),
+            n => Ok(n),
         }
+    }
+
+    /// Writes what the system takes, or fails with [`io::ErrorKind::WouldBlock`]: TLS may have to answer while it reads, on a thread that must not wait.
+    fn write_eagerly(&mut self, bytes: &[u8], call: &Call) -> io::Result<usize> {
+        self.set_blocking(false).map_err(|error| lost(call, error))?;
+        at_once(call, || (&*self.stream).write(bytes))
     }
 
     /// Asked before a pooled connection is used, and before it goes back into the pool.
@@ -148,7 +155,7 @@ impl Read for Socket {
         if call.progress().is_eager {
             return self.read_eagerly(buffer, &call);
         }
-        self.attach()?;
+        self.attach(&call)?;
         self.set_blocking(true).map_err(|error| lost(&call, error))?;
         let since = Instant::now();
         // The first wait is the whole limit: the system knows it from the last time.
@@ -168,7 +175,11 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let call = self.attach()?;
+        let call = call::current().map_err(carry_io)?;
+        if call.progress().is_eager {
+            return self.write_eagerly(bytes, &call);
+        }
+        self.attach(&call)?;
         self.set_blocking(true).map_err(|error| lost(&call, error))?;
         let since = Instant::now();
         let mut now = since;
@@ -206,6 +217,17 @@ fn glance(stream: &TcpStream) -> io::Result<usize> {
 #[cfg(not(unix))]
 fn glance(stream: &TcpStream) -> io::Result<usize> {
     without_waiting(stream, |stream| stream.peek(&mut [0]))
+}
+
+/// What a socket that does not wait says to this, told as a loss of the connection unless it is only that it would have to wait.
+fn at_once(call: &Call, mut what: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match what() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done.map_err(|error| lost(call, error)),
+        }
+    }
 }
 
 /// Looks at what is there on a stream that waits otherwise.
@@ -254,4 +276,36 @@ fn of_ureq(limit: Option<NextTimeout>, waited: Duration) -> io::Result<Option<Du
 
 fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     a.into_iter().chain(b).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_must_not_wait_does_not_wait_to_write_either() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _reads_nothing = listener.accept().unwrap();
+        let (done, seen) = channel();
+        // Whoever waits, waits for ever.
+        thread::spawn(move || {
+            let call = Call::new(call::Terms::default());
+            call.update(|progress| progress.is_eager = true);
+            let _current = call::enter(&call);
+            let mut socket = Socket::new(Arc::new(stream), None);
+            let piece = vec![0; 1 << 20];
+            let error = loop {
+                if let Err(error) = socket.write(&piece) {
+                    break error;
+                }
+            };
+            done.send(error.kind()).unwrap();
+        });
+        assert_eq!(seen.recv_timeout(Duration::from_secs(30)), Ok(io::ErrorKind::WouldBlock));
+    }
 }

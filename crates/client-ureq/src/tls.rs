@@ -53,6 +53,11 @@ impl Stream for StreamOwned<ClientConnection, Socket> {
     fn socket(&mut self) -> &mut Socket {
         &mut self.sock
     }
+
+    /// What came along with the end of a response, in a record of its own, is decrypted already.
+    fn holds_more(&mut self) -> bool {
+        self.conn.process_new_packets().map_or(true, |state| state.plaintext_bytes_to_read() > 0)
+    }
 }
 
 /// What a handshake failed of: TLS, or whatever the socket has classified.

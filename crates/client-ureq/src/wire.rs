@@ -124,7 +124,8 @@ impl Transport for Wire {
     }
 
     fn is_open(&mut self) -> bool {
-        self.stream.socket().is_open()
+        // In this order: the socket also leaves the call.
+        self.stream.socket().is_open() && !self.stream.holds_more()
     }
 
     fn is_tls(&self) -> bool {

@@ -2,10 +2,10 @@
 
 use client_core::{Capability, ErrorKind, Method};
 
-use super::probe::{accepts, accepts_or_refuses, cut_short, exchange, get, never_reused, next, refuses, server};
+use super::probe::{FRESH, accepts, accepts_or_refuses, cut_short, exchange, get, never_reused, next, refuses, server};
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
-use crate::ctx::Ctx;
-use crate::servers::Script;
+use crate::ctx::{Ctx, Expect};
+use crate::servers::{Certificate, Script, Tls};
 
 /// `hello`, chunked.
 const HELLO: &str = "5\r\nhello\r\n0\r\n\r\n";
@@ -134,6 +134,8 @@ cases! {
 
     extra_after_length [Http1] "RFC 9112 §6.3: response splitting", "Bytes after the body never answer the next request" =>
         extra(ctx, Method::GET, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    extra_in_its_own_record [Http1, Tls, CustomRoots] "RFC 9112 §6.3: response splitting",
+        "Bytes after the body, in a TLS record of their own, never answer the next request" => extra_in_tls(ctx);
     extra_after_chunks [Http1] "RFC 9112 §6.3: response splitting", "Bytes after the last chunk never answer the next request" =>
         extra(ctx, Method::GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
     extra_after_head [Http1] "RFC 9112 §6.3: response splitting",
@@ -261,4 +263,22 @@ async fn extra(ctx: Ctx, method: Method, reply: &'static str) -> Outcome {
     }
     ensure_eq!(next(&ctx, &server).await?, "fresh", "the connection of the next exchange");
     Ok(())
+}
+
+/// The response fills a record, which is as much as many read at a time; what follows may be decrypted along with it, and seen by nobody.
+async fn extra_in_tls(ctx: Ctx) -> Outcome {
+    const RECORD: usize = 1 << 14;
+    let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    let body = "x".repeat(RECORD - head(RECORD).len());
+    let smuggled = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled";
+    let reply = format!("{}{body}{smuggled}", head(body.len()));
+    let server = ctx.raws_tls(&Tls::new(Certificate::Good), [Script::reply(reply), Script::reply(FRESH)]);
+    let client = ctx.client_with(&ctx.trusting())?;
+    // The first exchange is complete as it is; whoever sees the rest may refuse it as well.
+    match ctx.wait("the first answer has arrived", client.get(server.url("/first")).send()).await {
+        Ok(response) => Ok(response).expect_body(body).await?,
+        Err(error) => ensure_eq!(error.kind(), ErrorKind::Protocol, "kind of {error:?}"),
+    }
+    let next = ctx.wait("the next answer has arrived", client.get(server.url("/next")).send()).await;
+    next.expect_body("fresh").await
 }
