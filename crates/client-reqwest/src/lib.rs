@@ -56,7 +56,8 @@
 //!
 //! Of the [limits](client_core::Limits) all but one are held, by looking at what hyper has read: it reads at most 512 fields (more with
 //! `http1_max_headers`) and about 400 KiB. Informational responses are the exception: hyper skips them unseen, in bounded memory, so that
-//! a server which sends them without end is stopped by a time limit only; set one for the request as a whole. For the same reason an idempotent
+//! a server which sends them without end is stopped by a time limit only, and late, as hyper reads much of a flood before it lets a timer have its turn; set
+//! one for the request as a whole. For the same reason an idempotent
 //! request under which a kept connection dies is repeated once, on another, even if the response's head had begun to arrive (RFC 9110 §9.2.2
 //! allows it, as no response could be read); any other is an error.
 //!

@@ -46,7 +46,7 @@
 //! |---|---|
 //! | `Http2`, `Http2PriorKnowledge`, `StrictHttp2`, `Http2RequestTrailers`, `Http3` | ureq speaks HTTP/1 only |
 //! | `HttpProxy`, `HttpsProxy`, `SocksProxy`, `ProxyStatus`, `ProxyAnswers` | ureq knows CONNECT and SOCKS, but not the absolute form that a plain HTTP request needs (RFC 9112 §3.2.2), and its SOCKS sockets cannot be interrupted |
-//! | `UnixSocket` | one more first link of the connector chain |
+//! | `UnixSocket` | another kind of socket than TCP's in `dial.rs` |
 //! | `AsteriskForm` | ureq takes the target from the URI, and a part of it (its cookie jar) panics at a URI with this one |
 //! | `Upgrade`, `Tunnel` | ureq closes a connection that changes its protocol, and does not hand it out |
 //! | `Duplex` | ureq reads the response when the request is sent. A refusal (4xx, 5xx) that comes earlier is read all the same: the upload is ended |
