@@ -17,7 +17,7 @@ use client_transport::wire::{Lease, Line, Protocol};
 use http::{HeaderValue, Response};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-use crate::driver;
+use crate::driver::{self, Transfer};
 use crate::pipeline::{self, Pipe};
 use client_transport::silence::SocketTimeout;
 
@@ -35,8 +35,8 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream,
     /// What was read and not yet decoded.
     pub(crate) read: BytesMut,
-    /// What the head of a request is written into; kept for the next one.
-    pub(crate) head: Vec<u8>,
+    /// The exchange under way.
+    pub(crate) transfer: Transfer,
     pub(crate) info: Arc<ConnectionInfo>,
     /// The proxy that requests are written to; `None` towards an origin, also through a tunnel.
     pub(crate) proxy: Option<Proxy>,
@@ -60,7 +60,10 @@ impl Connection {
             let mut space = [MaybeUninit::uninit(); READ_SIZE];
             let mut buf = ReadBuf::uninit(&mut space);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
-            self.read.extend_from_slice(buf.filled());
+            match self.read.is_empty() {
+                true => self.read = BytesMut::from(buf.filled()),
+                false => self.read.extend_from_slice(buf.filled()),
+            }
             return Poll::Ready(Ok(buf.filled().len()));
         }
         if self.read.capacity() - self.read.len() < READ_SIZE / 2 {
@@ -83,7 +86,7 @@ impl Protocol for H1 {
         let connection = Connection {
             stream: dialed.stream,
             read: BytesMut::new(),
-            head: Vec::new(),
+            transfer: Transfer::none(),
             info: Arc::new(dialed.info),
             proxy: route.absolute_form().then(|| Proxy {
                 authorization: route.proxy_authorization().cloned(),
@@ -112,22 +115,21 @@ impl Protocol for H1 {
         }
     }
 
-    async fn exchange(&self, lease: Lease<Self>, exchange: &mut Exchange) -> Result<Response<Body>> {
-        match lease.conn() {
-            Conn::Exclusive(_) => {
-                let (is_reused, mut lease) = (lease.is_reused(), Exclusive(lease));
-                let info = &mut lease.conn().info;
-                // It changes once in the life of a connection.
-                if info.reused != is_reused {
-                    Arc::make_mut(info).reused = is_reused;
-                }
-                exchange.connection = Some(Arc::clone(info));
-                driver::exchange(lease, exchange, self.socket_timeout).await
-            }
-            Conn::Shared(pipe) => {
+    /// No `async fn`: its future, a part of every call's, would hold the lease twice.
+    fn exchange(&self, lease: Lease<Self>, exchange: &mut Exchange) -> impl Future<Output = Result<Response<Body>>> + Send {
+        let limit = self.socket_timeout;
+        async move {
+            if let Conn::Shared(pipe) = lease.conn() {
                 let pipe = pipe.clone();
-                Box::pin(pipeline::exchange(lease, pipe, exchange, self.socket_timeout)).await
+                return Box::pin(pipeline::exchange(lease, pipe, exchange, limit)).await;
             }
+            let mut lease = Exclusive::new(lease, exchange);
+            if let Err(error) = lease.conn().begin(exchange, limit) {
+                lease.finish(Verdict::Reuse { keep_alive: None });
+                return Err(error);
+            }
+            let head = lease.conn().perform(exchange).await?;
+            Ok(driver::respond(lease, head))
         }
     }
 }
@@ -136,6 +138,25 @@ impl Protocol for H1 {
 pub(crate) struct Exclusive(Lease<H1>);
 
 impl Exclusive {
+    /// Tells the exchange which connection it goes on.
+    fn new(lease: Lease<H1>, exchange: &mut Exchange) -> Self {
+        let (is_reused, mut lease) = (lease.is_reused(), Self(lease));
+        let info = &mut lease.conn().info;
+        // It changes once in the life of a connection.
+        if info.reused != is_reused {
+            Arc::make_mut(info).reused = is_reused;
+        }
+        exchange.connection = Some(Arc::clone(info));
+        lease
+    }
+
+    pub(crate) fn shown(&self) -> &Connection {
+        match self.0.conn() {
+            Conn::Exclusive(connection) => connection,
+            Conn::Shared(_) => unreachable!("a connection never changes its shape"),
+        }
+    }
+
     pub(crate) fn conn(&mut self) -> &mut Connection {
         match self.0.conn_mut() {
             Conn::Exclusive(connection) => connection,

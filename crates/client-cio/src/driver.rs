@@ -15,7 +15,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use client_core::{Body, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, RequestTarget, Result, Sent, Trace};
 use client_core::{TimeoutKind, Upgraded};
 use client_transport::pool;
@@ -37,56 +37,6 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// How much is read at a time at most, twice what Go's `io.Copy` to a socket does.
 const MAX_READ_SIZE: usize = 128 << 10;
-
-/// A head buffer that grew beyond this is not kept with an idle connection.
-const KEPT_HEAD: usize = 2 << 10;
-
-/// Performs the exchange, and returns at the response's head.
-pub(crate) async fn exchange(mut lease: Exclusive, exchange: &mut Exchange, default: SocketTimeout) -> Result<Response<Body>> {
-    let framing = framing(exchange.request.body());
-    let conn = lease.conn();
-    let mut head = mem::take(&mut conn.head);
-    if let Err(error) = encode(&mut head, exchange, framing, conn.proxy.as_ref()) {
-        conn.head = head;
-        // Nothing was written: the connection is as good as before.
-        lease.finish(pool::Verdict::Reuse { keep_alive: None });
-        return Err(error);
-    }
-    let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), default);
-    let mut transfer = Transfer {
-        lease,
-        upload: Upload::head(head),
-        is_sent: false,
-        is_withheld: false,
-        broken: None,
-        decoder: ResponseDecoder::new(exchange.request.method(), head_limits(&exchange.limits)),
-        silence: Silence::new(limit),
-        trace: exchange.trace.clone(),
-        phase: Phase::Send,
-        appetite: READ_SIZE,
-        asks_upgrade: exchange.request.headers().contains_key(UPGRADE),
-        close: ConnectionOptions::of(exchange.request.headers()).close,
-        keep_alive: None,
-    };
-    transfer.enter(Phase::Send);
-    let has_body = framing != RequestFraming::None;
-    if has_body
-        && exchange.request.headers().contains_key(EXPECT)
-        // On the heap: it has a timer, and few wait.
-        && let Some(head) = Box::pin(transfer.await_continue()).await?
-    {
-        // A final answer instead: the body that was announced is never sent, and the connection cannot be used again.
-        transfer.is_withheld = true;
-        return Ok(transfer.respond(head));
-    }
-    if has_body {
-        transfer.is_sent = false;
-        transfer.enter(Phase::Send);
-        transfer.upload.body(mem::take(exchange.request.body_mut()), framing);
-    }
-    let head = transfer.head().await?;
-    Ok(transfer.respond(head))
-}
 
 /// The body's length decides (RFC 9112 §6); trailers need chunks to follow.
 fn framing(body: &Body) -> RequestFraming {
@@ -148,9 +98,9 @@ pub(crate) fn head_limits(limits: &Limits) -> HeadLimits {
     }
 }
 
-/// An exchange in progress. Dropping it closes the connection.
-struct Transfer {
-    lease: Exclusive,
+/// What is known of the exchange on a connection; between two, of none. It lies with the connection, as whatever leads an exchange would be moved
+/// with it at every step.
+pub(crate) struct Transfer {
     upload: Upload,
     /// Whether there is nothing more to send.
     is_sent: bool,
@@ -173,13 +123,78 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn conn(&mut self) -> &mut Connection {
-        self.lease.conn()
+    /// Before the first exchange.
+    pub(crate) fn none() -> Self {
+        Self {
+            upload: Upload::default(),
+            is_sent: true,
+            is_withheld: false,
+            broken: None,
+            decoder: ResponseDecoder::new(&Method::GET, HeadLimits::default()),
+            silence: Silence::new(None),
+            trace: Trace::default(),
+            phase: Phase::Pool,
+            appetite: READ_SIZE,
+            asks_upgrade: false,
+            close: false,
+            keep_alive: None,
+        }
+    }
+
+    /// Keeps nothing of the exchange that is over but the buffer of its head.
+    fn end(&mut self) {
+        self.upload.end();
+        self.broken = None;
+        self.silence = Silence::new(None);
+        self.trace = Trace::default();
     }
 
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.trace.enter(phase);
+    }
+}
+impl Connection {
+    /// Makes ready to send the request's head. A request that cannot be sent is refused, and the connection as good as before.
+    pub(crate) fn begin(&mut self, exchange: &Exchange, default: SocketTimeout) -> Result<()> {
+        let request = &exchange.request;
+        let (headers, framing) = (request.headers(), framing(request.body()));
+        let Self { transfer, proxy, .. } = self;
+        transfer.upload.head(|out| encode(out, exchange, framing, proxy.as_ref()))?;
+        transfer.is_sent = false;
+        transfer.is_withheld = false;
+        transfer.decoder = ResponseDecoder::new(request.method(), head_limits(&exchange.limits));
+        transfer.silence = Silence::new(effective(exchange.timeouts.get(TimeoutKind::Socket), default));
+        transfer.trace = exchange.trace.clone();
+        transfer.appetite = READ_SIZE;
+        transfer.asks_upgrade = headers.contains_key(UPGRADE);
+        transfer.close = ConnectionOptions::of(headers).close;
+        Ok(())
+    }
+
+    /// Sends the request, and returns at the response's head.
+    pub(crate) async fn perform(&mut self, exchange: &mut Exchange) -> Result<ResponseHead> {
+        self.transfer.enter(Phase::Send);
+        let framing = framing(exchange.request.body());
+        if framing != RequestFraming::None {
+            // On the heap: it has a timer, and few wait.
+            if exchange.request.headers().contains_key(EXPECT)
+                && let Some(head) = Box::pin(self.await_continue()).await?
+            {
+                // A final answer instead: the body that was announced is never sent, and the connection cannot be used again.
+                self.transfer.is_withheld = true;
+                return Ok(head);
+            }
+            self.transfer.is_sent = false;
+            self.transfer.enter(Phase::Send);
+            self.transfer.upload.body(mem::take(exchange.request.body_mut()), framing);
+        }
+        loop {
+            match poll_fn(|cx| self.poll_event(cx)).await? {
+                h1::Event::Informational(head) => self.tell(&head),
+                event => return self.final_head(event),
+            }
+        }
     }
 
     /// The go-ahead for the body (`None`), or a final answer without it.
@@ -187,7 +202,7 @@ impl Transfer {
         let mut patience = pin!(tokio::time::sleep(CONTINUE_WAIT));
         loop {
             let event = poll_fn(|cx| match self.poll_event(cx) {
-                Poll::Pending if self.is_sent => patience.as_mut().poll(cx).map(|()| Ok(None)),
+                Poll::Pending if self.transfer.is_sent => patience.as_mut().poll(cx).map(|()| Ok(None)),
                 other => other.map_ok(Some),
             });
             match event.await? {
@@ -203,18 +218,8 @@ impl Transfer {
         }
     }
 
-    /// The final response's head, while the request is being sent.
-    async fn head(&mut self) -> Result<ResponseHead> {
-        loop {
-            match poll_fn(|cx| self.poll_event(cx)).await? {
-                h1::Event::Informational(head) => self.tell(&head),
-                event => return self.final_head(event),
-            }
-        }
-    }
-
     fn tell(&self, head: &ResponseHead) {
-        self.trace.emit(&Event::Informational {
+        self.transfer.trace.emit(&Event::Informational {
             status: head.status,
             headers: &head.headers,
         });
@@ -223,7 +228,7 @@ impl Transfer {
     fn final_head(&self, event: h1::Event) -> Result<ResponseHead> {
         match event {
             // RFC 9110 §15.2.2: it answers an Upgrade; unasked, what follows is nobody's protocol.
-            h1::Event::Head(head) if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.asks_upgrade => {
+            h1::Event::Head(head) if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.transfer.asks_upgrade => {
                 let error = Error::new(ErrorKind::Protocol, "101 Switching Protocols, though no upgrade was asked for");
                 Err(self.failed(error))
             }
@@ -236,28 +241,31 @@ impl Transfer {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<h1::Event>> {
         loop {
             let is_peers_turn = self.send(cx)?;
-            let Self { lease, decoder, .. } = self;
-            let conn = lease.conn();
-            match decoder.next(&mut conn.read) {
-                Ok(h1::Event::NeedMore) => {}
-                event => {
-                    self.silence.broken();
-                    return Poll::Ready(event.map_err(|error| self.refused(error)));
+            // Before the first byte of a head there is nothing to decode.
+            if !self.read.is_empty() || self.transfer.decoder.started() {
+                match self.transfer.decoder.next(&mut self.read) {
+                    Ok(h1::Event::NeedMore) => {}
+                    event => {
+                        self.transfer.silence.broken();
+                        return Poll::Ready(event.map_err(|error| self.refused(error)));
+                    }
                 }
             }
-            match conn.poll_read(self.appetite, cx) {
+            let read = self.poll_read(self.transfer.appetite, cx);
+            let transfer = &mut self.transfer;
+            match read {
                 Poll::Ready(Ok(0)) => return Poll::Ready(self.end_of_stream()),
                 Poll::Ready(Ok(n)) => {
-                    self.silence.broken();
+                    transfer.silence.broken();
                     // A peer that fills the buffer has more: fewer and larger reads from now on.
-                    if n >= self.appetite / 2 {
-                        self.appetite = (self.appetite * 2).min(MAX_READ_SIZE);
+                    if n >= transfer.appetite / 2 {
+                        transfer.appetite = (transfer.appetite * 2).min(MAX_READ_SIZE);
                     }
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.reset(error))),
-                Poll::Pending if is_peers_turn => return self.silence.poll(self.phase, cx).map(Err),
+                Poll::Pending if is_peers_turn => return transfer.silence.poll(transfer.phase, cx).map(Err),
                 Poll::Pending => {
-                    self.silence.broken();
+                    transfer.silence.broken();
                     return Poll::Pending;
                 }
             }
@@ -266,38 +274,37 @@ impl Transfer {
 
     /// Sends what can be sent now. Whether we wait for the peer, and not for our own producer.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<bool> {
-        if self.is_sent || self.broken.is_some() {
+        let Self { transfer, stream, .. } = self;
+        if transfer.is_sent || transfer.broken.is_some() {
             return Ok(true);
         }
         let mut moved = false;
-        let Self { lease, upload, .. } = self;
-        match upload.poll(&mut lease.conn().stream, &mut moved, cx) {
+        match transfer.upload.poll(stream, &mut moved, cx) {
             Ok(Progress::Done) => {
-                self.is_sent = true;
-                if self.phase == Phase::Send {
-                    self.enter(Phase::Head);
+                transfer.is_sent = true;
+                if transfer.phase == Phase::Send {
+                    transfer.enter(Phase::Head);
                 }
             }
             Ok(Progress::Producer) => return Ok(false),
             Ok(Progress::Socket) => {}
-            Err(error) if error.kind() == ErrorKind::Closed => self.broken = Some(error),
+            Err(error) if error.kind() == ErrorKind::Closed => transfer.broken = Some(error),
             Err(error) => return Err(error),
         }
         if moved {
-            self.silence.broken();
+            transfer.silence.broken();
         }
         Ok(true)
     }
 
     /// The peer closed: the end of a body that has no other, or an error.
     fn end_of_stream(&mut self) -> Result<h1::Event> {
-        let Self { lease, decoder, .. } = self;
-        let event = decoder.eof(&mut lease.conn().read);
+        let event = self.transfer.decoder.eof(&mut self.read);
         event.map_err(|error| self.refused(error))
     }
 
     fn refused(&mut self, error: ProtocolError) -> Error {
-        match (error.kind(), self.broken.take()) {
+        match (error.kind(), self.transfer.broken.take()) {
             // That sending failed is the reason why there is no response.
             (ProtocolErrorKind::NoResponse, Some(broken)) => broken,
             _ => self.failed(refused(error)),
@@ -305,73 +312,75 @@ impl Transfer {
     }
 
     fn reset(&mut self, error: io::Error) -> Error {
-        match self.broken.take() {
-            Some(broken) if !self.decoder.started() => broken,
+        match self.transfer.broken.take() {
+            Some(broken) if !self.transfer.decoder.started() => broken,
             _ => self.failed(closed(error)),
         }
     }
 
     fn failed(&self, error: Error) -> Error {
-        let sent = if self.decoder.started() { Sent::Answered } else { self.upload.sent() };
-        error.with_phase(self.phase).with_sent(sent)
+        let Transfer {
+            decoder, upload, phase, ..
+        } = &self.transfer;
+        let sent = if decoder.started() { Sent::Answered } else { upload.sent() };
+        error.with_phase(*phase).with_sent(sent)
     }
+}
 
-    /// The response; what there is of its body already decides who holds the lease.
-    fn respond(mut self, head: ResponseHead) -> Response<Body> {
-        self.enter(Phase::Body);
-        self.keep_alive = KeepAliveHint::of(&head.headers).timeout;
-        let mut response = response(head, &self.trace);
-        // A body that is here as a whole needs the connection no longer, whether it will be read or not.
-        if self.is_sent
-            && let Some((body, verdict)) = self.decoder.rest(&mut self.lease.conn().read)
-        {
-            self.finish(verdict);
-            *response.body_mut() = Body::from(body);
+/// The response; what there is of its body already decides who holds the lease.
+pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead) -> Response<Body> {
+    let conn = lease.conn();
+    let transfer = &mut conn.transfer;
+    transfer.enter(Phase::Body);
+    transfer.keep_alive = KeepAliveHint::of(&head.headers).timeout;
+    let mut response = response(head, &transfer.trace);
+    // A body that is here as a whole needs the connection no longer, whether it will be read or not.
+    if transfer.is_sent
+        && let Some((body, verdict)) = transfer.decoder.rest(&mut conn.read)
+    {
+        finish(lease, verdict);
+        *response.body_mut() = Body::from(body);
+        return response;
+    }
+    let event = match transfer.is_sent {
+        true => transfer.decoder.next(&mut conn.read),
+        false => Ok(h1::Event::NeedMore),
+    };
+    let ahead = match event {
+        Ok(h1::Event::End(Verdict::Switch)) => {
+            let stream = Upgraded::new(RawStream::new(lease));
+            response.extensions_mut().insert(OnUpgrade::new(stream));
             return response;
         }
-        let event = match self.is_sent {
-            true => self.decoder.next(&mut self.lease.conn().read),
-            false => Ok(h1::Event::NeedMore),
-        };
-        let ahead = match event {
-            Ok(h1::Event::End(Verdict::Switch)) => {
-                let stream = Upgraded::new(RawStream::new(self.lease));
-                response.extensions_mut().insert(OnUpgrade::new(stream));
-                return response;
-            }
-            Ok(h1::Event::End(verdict)) => {
-                self.finish(verdict);
-                return response;
-            }
-            Ok(h1::Event::Data(data)) => Some(Ok(Frame::data(data))),
-            Ok(h1::Event::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
-            Ok(_) => None,
-            Err(error) => Some(Err(self.refused(error))),
-        };
-        let transfer = Some(self);
-        *response.body_mut() = Body::wrap(ResponseBody { ahead, transfer });
-        response
-    }
-
-    /// The response is complete.
-    fn finish(mut self, verdict: Verdict) {
-        let verdict = verdict.with_request(RequestSide {
-            close: self.close,
-            finished: self.is_sent && !self.is_withheld,
-        });
-        let head = mem::replace(&mut self.upload, Upload::head(Vec::new())).into_buffer();
-        let keep_alive = self.keep_alive;
-        let conn = self.conn();
-        if head.capacity() <= KEPT_HEAD {
-            conn.head = head;
+        Ok(h1::Event::End(verdict)) => {
+            finish(lease, verdict);
+            return response;
         }
-        conn.read = bytes::BytesMut::new();
-        self.lease.finish(match verdict {
-            Verdict::Reuse => pool::Verdict::Reuse { keep_alive },
-            Verdict::Close(_) => pool::Verdict::Close(pool::CloseReason::NotReusable),
-            Verdict::Switch => pool::Verdict::Close(pool::CloseReason::Switched),
-        });
-    }
+        Ok(h1::Event::Data(data)) => Some(Ok(Frame::data(data))),
+        Ok(h1::Event::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
+        Ok(_) => None,
+        Err(error) => Some(Err(conn.refused(error))),
+    };
+    let lease = Some(lease);
+    *response.body_mut() = Body::wrap(ResponseBody { ahead, lease });
+    response
+}
+
+/// The response is complete.
+fn finish(mut lease: Exclusive, verdict: Verdict) {
+    let Connection { transfer, read, .. } = lease.conn();
+    let verdict = verdict.with_request(RequestSide {
+        close: transfer.close,
+        finished: transfer.is_sent && !transfer.is_withheld,
+    });
+    let keep_alive = transfer.keep_alive;
+    transfer.end();
+    *read = BytesMut::new();
+    lease.finish(match verdict {
+        Verdict::Reuse => pool::Verdict::Reuse { keep_alive },
+        Verdict::Close(_) => pool::Verdict::Close(pool::CloseReason::NotReusable),
+        Verdict::Switch => pool::Verdict::Close(pool::CloseReason::Switched),
+    });
 }
 
 /// A response without its body.
@@ -407,7 +416,7 @@ struct ResponseBody {
     /// What was decoded together with the head.
     ahead: Option<Result<Frame<Bytes>>>,
     /// `None` once the connection has been given back.
-    transfer: Option<Transfer>,
+    lease: Option<Exclusive>,
 }
 
 impl http_body::Body for ResponseBody {
@@ -415,15 +424,15 @@ impl http_body::Body for ResponseBody {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        let frame = match (self.ahead.take(), &mut self.transfer) {
+        let frame = match (self.ahead.take(), &mut self.lease) {
             (Some(frame), _) => frame,
             (None, None) => return Poll::Ready(None),
-            (None, Some(transfer)) => match std::task::ready!(transfer.poll_event(cx)) {
+            (None, Some(lease)) => match std::task::ready!(lease.conn().poll_event(cx)) {
                 Ok(h1::Event::Data(data)) => Ok(Frame::data(data)),
                 Ok(h1::Event::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
                 Ok(h1::Event::End(verdict)) => {
-                    if let Some(transfer) = self.transfer.take() {
-                        transfer.finish(verdict);
+                    if let Some(lease) = self.lease.take() {
+                        finish(lease, verdict);
                     }
                     return Poll::Ready(None);
                 }
@@ -433,13 +442,13 @@ impl http_body::Body for ResponseBody {
         };
         if frame.is_err() {
             // There is nothing more, and the connection is gone.
-            self.transfer = None;
+            self.lease = None;
         }
         Poll::Ready(Some(frame))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_none() && self.transfer.is_none()
+        self.ahead.is_none() && self.lease.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -447,7 +456,7 @@ impl http_body::Body for ResponseBody {
             Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len) as u64,
             _ => 0,
         };
-        let coming = self.transfer.as_ref().map_or(Some(0), |transfer| transfer.decoder.remaining());
+        let coming = self.lease.as_ref().map_or(Some(0), |lease| lease.shown().transfer.decoder.remaining());
         coming.map_or_else(SizeHint::default, |coming| SizeHint::with_exact(coming + ahead))
     }
 }
@@ -456,13 +465,13 @@ impl Drop for ResponseBody {
     /// A body that is given up costs its connection, unless the rest of it is already here. What is still to be sent never is: looking
     /// would run the caller's producer.
     fn drop(&mut self) {
-        let Some(mut transfer) = self.transfer.take().filter(|transfer| transfer.is_sent) else {
+        let Some(mut lease) = self.lease.take().filter(|lease| lease.shown().transfer.is_sent) else {
             return;
         };
         let mut cx = Context::from_waker(std::task::Waker::noop());
         for _ in 0..DISCARDED_PIECES {
-            match transfer.poll_event(&mut cx) {
-                Poll::Ready(Ok(h1::Event::End(verdict))) => return transfer.finish(verdict),
+            match lease.conn().poll_event(&mut cx) {
+                Poll::Ready(Ok(h1::Event::End(verdict))) => return finish(lease, verdict),
                 Poll::Ready(Ok(h1::Event::Data(_) | h1::Event::Trailers(_))) => {}
                 _ => return,
             }

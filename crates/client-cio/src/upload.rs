@@ -12,7 +12,11 @@ use tokio::io::AsyncWrite;
 
 use crate::h1::{BodyEncoder, InvalidRequest, RequestFraming};
 
+/// A head buffer that grew beyond this is not kept with an idle connection.
+const KEPT_HEAD: usize = 2 << 10;
+
 /// A request on its way out.
+#[derive(Default)]
 pub(crate) struct Upload {
     /// What goes out next: control bytes; a piece of the body and control bytes, if there is a body.
     front: Vec<u8>,
@@ -44,14 +48,17 @@ pub(crate) enum Progress {
 }
 
 impl Upload {
-    /// A request whose head is `front`; the body follows with [`body`](Self::body).
-    pub(crate) fn head(front: Vec<u8>) -> Self {
-        Self {
-            front,
-            written: 0,
-            total: 0,
-            rest: None,
-        }
+    /// A request, whose head is what `write` writes; the body follows with [`body`](Self::body). Where it fails, nothing is to be sent.
+    pub(crate) fn head(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> Result<(), Error> {
+        self.end();
+        write(&mut self.front)
+    }
+
+    /// Forgets the request, and keeps the buffer of its head, unless that grew large.
+    pub(crate) fn end(&mut self) {
+        self.front.clear();
+        self.front.shrink_to(KEPT_HEAD);
+        (self.written, self.total, self.rest) = (0, 0, None);
     }
 
     /// The body, once it may be sent.
@@ -67,12 +74,6 @@ impl Upload {
     /// What the server may have seen.
     pub(crate) fn sent(&self) -> Sent {
         if self.total == 0 { Sent::Nothing } else { Sent::Maybe }
-    }
-
-    /// The head's buffer, to be used again.
-    pub(crate) fn into_buffer(mut self) -> Vec<u8> {
-        self.front.clear();
-        self.front
     }
 
     /// Sends as much as can be sent now. Tells through `moved` whether the socket took anything.

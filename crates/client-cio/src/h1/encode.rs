@@ -193,13 +193,13 @@ fn host<'a>(head: &RequestHead<'a>) -> Result<&'a [u8], InvalidRequest> {
     if own.next().is_some() {
         return Err(InvalidRequest::Host("more than one"));
     }
-    if host.contains(&b'@') {
-        return Err(InvalidRequest::Host("userinfo does not belong there"));
+    // In one pass, and without a way out of it: this is looked at for every request.
+    let is_fine = host.iter().fold(true, |all, byte| all & byte.is_ascii_graphic() & (*byte != b'@'));
+    match is_fine {
+        true => Ok(host),
+        false if host.contains(&b'@') => Err(InvalidRequest::Host("userinfo does not belong there")),
+        false => Err(InvalidRequest::Host("only visible ASCII is allowed")),
     }
-    if !is_graphic(host) {
-        return Err(InvalidRequest::Host("only visible ASCII is allowed"));
-    }
-    Ok(host)
 }
 
 /// `Content-Length` or `Transfer-Encoding`, never both, and a length set by hand only if it is true.

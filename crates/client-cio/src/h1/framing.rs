@@ -90,6 +90,11 @@ fn transfer_encoding(head: &ResponseHead) -> Result<Framing, ProtocolError> {
 
 /// Rules 5 and 6, and RFC 9110 §8.6: `1*DIGIT`, and identical repetitions (over lines or in a list) count as one.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ProtocolError> {
+    // One line with one number, as nearly always.
+    let mut lines = headers.iter().filter(|(name, _)| *name == CONTENT_LENGTH).map(|(_, value)| value.as_bytes());
+    if let (Some(length), None) = (lines.next().and_then(parse_digits), lines.next()) {
+        return Ok(Some(length));
+    }
     let mut values = members(headers, CONTENT_LENGTH);
     let Some(first) = values.next() else {
         return Ok(None);
