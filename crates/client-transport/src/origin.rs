@@ -63,8 +63,8 @@ fn default_port(secure: bool) -> u16 {
 /// Asked for every exchange, so told by the bytes alone, and on the safe side: whatever might be an empty host, an empty port, a port with leading
 /// zeros or the scheme's own is looked at more closely, and so are some IPv6 addresses.
 fn is_normal(authority: &[u8], secure: bool) -> bool {
-    // "@" comes right before "A".
-    let has_odd = authority.iter().any(|byte| matches!(byte, b'@'..=b'Z'));
+    // "@" comes right before "A". Without a way out of the loop, so that many bytes are looked at together.
+    let has_odd = authority.iter().fold(false, |odd, byte| odd | matches!(byte, b'@'..=b'Z'));
     let (host, port) = match authority.iter().rposition(|&byte| byte == b':') {
         None => (authority, None),
         Some(colon) => (&authority[..colon], Some(&authority[colon + 1..])),

@@ -55,15 +55,11 @@ impl Dispatcher {
     /// Polls `work` within the runtime, so that its sockets and timers register there, whatever executor the caller uses.
     ///
     /// It borrows the work: futures are moved into each future that awaits them, and this one may be large.
-    pub async fn run<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> T {
-        let Some(handle) = &self.0 else {
-            return work.await;
-        };
-        poll_fn(|cx| {
-            let _entered = handle.enter();
+    pub fn run<'a, T>(&'a self, mut work: Pin<&'a mut impl Future<Output = T>>) -> impl Future<Output = T> {
+        poll_fn(move |cx| {
+            let _entered = self.0.as_ref().map(Handle::enter);
             work.as_mut().poll(cx)
         })
-        .await
     }
 }
 

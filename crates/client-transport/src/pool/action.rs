@@ -22,41 +22,31 @@ pub enum Action<E, S> {
     },
 }
 
-/// Actions in the order in which they were decided. One needs no allocation.
+/// Actions in the order in which they were decided. Most answers have none, and cost nothing.
 #[derive(Debug)]
 #[must_use = "a waiter that is not woken hangs"]
-pub struct Actions<E, S> {
-    first: Option<Action<E, S>>,
-    rest: Vec<Action<E, S>>,
-}
+pub struct Actions<E, S>(Vec<Action<E, S>>);
 
 impl<E, S> Actions<E, S> {
     pub(super) fn new() -> Self {
-        Self {
-            first: None,
-            rest: Vec::new(),
-        }
+        Self(Vec::new())
     }
 
     pub(super) fn push(&mut self, action: Action<E, S>) {
-        if self.first.is_none() {
-            self.first = Some(action);
-        } else {
-            self.rest.push(action);
-        }
+        self.0.push(action);
     }
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.first.is_none()
+        self.0.is_empty()
     }
 }
 
 impl<E, S> IntoIterator for Actions<E, S> {
     type Item = Action<E, S>;
-    type IntoIter = std::iter::Chain<std::option::IntoIter<Action<E, S>>, std::vec::IntoIter<Action<E, S>>>;
+    type IntoIter = std::vec::IntoIter<Action<E, S>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.first.into_iter().chain(self.rest)
+        self.0.into_iter()
     }
 }
