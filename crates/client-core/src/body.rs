@@ -154,6 +154,7 @@ impl Body {
     }
 
     /// Whether trailers were given by [`with_trailers`](Self::with_trailers).
+    #[inline]
     pub fn has_trailers(&self) -> bool {
         self.trailers.is_some()
     }
@@ -164,6 +165,7 @@ impl Body {
     }
 
     /// The length in bytes of what is still to come, where it is known.
+    #[inline]
     pub fn len(&self) -> Option<u64> {
         match &self.content {
             Content::Empty => Some(0),
@@ -174,6 +176,7 @@ impl Body {
     }
 
     /// Whether it is known to have no content.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
@@ -189,6 +192,7 @@ impl Body {
     }
 
     /// Whether [`try_clone`](Self::try_clone) makes one more of it.
+    #[inline]
     pub fn is_repeatable(&self) -> bool {
         !matches!(self.content, Content::Stream(_))
     }

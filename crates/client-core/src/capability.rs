@@ -130,6 +130,11 @@ impl Capabilities {
         Self(self.0 | 1 << capability as u64)
     }
 
+    /// This set, and one more where `condition` holds.
+    pub(crate) const fn with_if(self, condition: bool, capability: Capability) -> Self {
+        Self(self.0 | (condition as u64) << capability as u64)
+    }
+
     /// This set less one.
     #[must_use]
     pub const fn without(self, capability: Capability) -> Self {

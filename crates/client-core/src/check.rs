@@ -99,11 +99,7 @@ fn asked(exchange: &Exchange) -> Capabilities {
     let request = &exchange.request;
     let (headers, body) = (request.headers(), request.body());
     let mut asked = asked_by(&exchange.timeouts);
-    let mut ask = |condition: bool, capability: Capability| {
-        if condition {
-            asked = asked.with(capability);
-        }
-    };
+    let mut ask = |condition: bool, capability: Capability| asked = asked.with_if(condition, capability);
     let is_secure = request.uri().scheme() == Some(&Scheme::HTTPS);
     ask(is_secure, Capability::Tls);
     ask(request.method() == Method::CONNECT, Capability::Tunnel);
@@ -129,15 +125,11 @@ fn asked(exchange: &Exchange) -> Capabilities {
 
 /// What time limits ask of an engine; that of the whole call is the core's own.
 pub(crate) fn asked_by(timeouts: &Timeouts) -> Capabilities {
-    [
-        (TimeoutKind::Connect, Capability::ConnectTimeout),
-        (TimeoutKind::Socket, Capability::SocketTimeout),
-        (TimeoutKind::ConnectionRequest, Capability::ConnectionRequestTimeout),
-    ]
-    .into_iter()
-    .filter(|(kind, _)| timeouts.get(*kind).is_some())
-    .map(|(_, capability)| capability)
-    .collect()
+    let is_set = |kind| timeouts.get(kind).is_some();
+    Capabilities::NONE
+        .with_if(is_set(TimeoutKind::Connect), Capability::ConnectTimeout)
+        .with_if(is_set(TimeoutKind::Socket), Capability::SocketTimeout)
+        .with_if(is_set(TimeoutKind::ConnectionRequest), Capability::ConnectionRequestTimeout)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::headers;
 use crate::http_timeout::HttpTimeout;
 use crate::limits::Limits;
 use crate::observer::{Event, Observer, Trace};
-use crate::plugin::{Chain, Next, Plugin};
+use crate::plugin::{Plugin, Rest};
 use crate::redirect::Redirect;
 use crate::request::RequestBuilder;
 use crate::response::Response;
@@ -39,8 +39,11 @@ use crate::url::IntoUrl;
 #[derive(Clone)]
 pub struct HttpClient(Arc<Inner>);
 
-struct Inner {
-    chain: Arc<Chain>,
+/// What clones of a client share.
+pub(crate) struct Inner {
+    /// In their order.
+    pub(crate) plugins: Box<[Arc<dyn Plugin>]>,
+    pub(crate) engine: AnyEngine,
     headers: HeaderMap,
     limits: Limits,
     observers: Vec<Arc<dyn Observer>>,
@@ -126,14 +129,14 @@ impl HttpClient {
     /// Closes gracefully: idle connections now, others after their exchange. Later calls are refused with [`ErrorKind::Closed`](crate::ErrorKind::Closed).
     /// Returns at once; idempotent; concerns every client that shares the engine.
     pub fn close(&self) {
-        self.0.chain.engine.close();
+        self.0.engine.close();
     }
 
     /// Closes, and ends every call that is under way, at once: those that wait for their response, and responses that are being read, fail with
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), and their connections are closed. Streams that were handed out by an upgrade are the caller's.
     /// Works the same on every engine. Idempotent; concerns every client that shares the engine.
     pub fn abort(&self) {
-        self.0.chain.engine.abort();
+        self.0.engine.abort();
     }
 
     /// Makes a connection to the URL's origin beforehand, and keeps it for the calls to come, so that the first one need not wait for name, TCP and
@@ -154,12 +157,12 @@ impl HttpClient {
     /// What the engine's pool holds; `None` where it cannot tell
     /// ([`Capability::PoolStats`](crate::Capability::PoolStats)).
     pub fn pool(&self) -> Option<PoolStats> {
-        self.0.chain.engine.pool()
+        self.0.engine.pool()
     }
 
     /// The engine.
     pub fn engine(&self) -> &AnyEngine {
-        &self.0.chain.engine
+        &self.0.engine
     }
 
     /// What the engine can do.
@@ -168,58 +171,63 @@ impl HttpClient {
     }
 
     /// An exchange with this client's settings.
-    pub(crate) fn exchange(&self, request: Request<Body>) -> Box<Exchange> {
-        Box::new(Exchange {
-            limits: self.0.limits,
-            trace: Trace::new(self.0.observers.clone()),
-            is_calls_own: true,
-            ..Exchange::new(request)
-        })
+    pub(crate) fn exchange(&self) -> Box<Exchange> {
+        // Made where it stays: it is large.
+        let mut exchange = Box::write(Box::new_uninit(), Exchange::new(Request::default()));
+        exchange.limits = self.0.limits;
+        exchange.is_calls_own = true;
+        if !self.0.observers.is_empty() {
+            exchange.trace = Trace::new(self.0.observers.clone());
+        }
+        exchange
     }
 
     /// The way of a call up to its connection.
     pub(crate) async fn run_warm_up(&self, mut exchange: Box<Exchange>) -> Result<()> {
-        let Inner { chain, .. } = &*self.0;
+        let Inner { plugins, engine, .. } = &*self.0;
         let uri = exchange.request.uri().clone();
         let outcome = async {
-            for plugin in &chain.plugins {
+            for plugin in plugins {
                 plugin.prepare(&mut exchange)?;
             }
-            check::check(&mut exchange, chain.engine.capabilities())?;
-            chain.engine.warm_up(*exchange).await
+            check::check(&mut exchange, engine.capabilities())?;
+            engine.warm_up(*exchange).await
         };
-        outcome.await.map_err(|error| error.or_engine(chain.engine.name()).or_uri(&uri))
+        outcome.await.map_err(|error| error.or_engine(engine.name()).or_uri(&uri))
     }
 
     /// One call, from the door to the response's head: the whole of it, in order.
-    pub(crate) async fn run(&self, exchange: &mut Exchange) -> Result<Response> {
-        let chain = &self.0.chain;
+    pub(crate) async fn run(&self, exchange: &mut Exchange) -> Result<http::Response<Body>> {
         exchange.trace.emit(&Event::CallStarted {
             method: exchange.request.method(),
             uri: exchange.request.uri(),
         });
-        let answer = match self.admit(exchange) {
-            Ok(()) => Next::first(Arc::clone(chain)).run_call(exchange).await,
+        let rest = Rest::all(&self.0);
+        let answer = match self.0.admit(exchange).map(|()| rest.redirect(exchange)) {
+            // What most calls pass through first. Its future needs no place on the heap here.
+            Ok(Some((redirect, rest))) => redirect.follow(exchange, rest).await,
+            Ok(None) => rest.run(exchange).await,
             Err(error) => Err(error),
         };
-        match answer {
-            Ok(response) => Ok(Response::new(response, exchange)),
-            Err(error) => {
-                let error = error.or_engine(chain.engine.name()).or_uri(exchange.request.uri());
-                exchange.trace.emit(&Event::Failed(&error));
-                Err(error)
-            }
+        if answer.is_ok() {
+            return answer;
         }
+        answer.map_err(|error| {
+            let error = error.or_engine(self.engine().name()).or_uri(exchange.request.uri());
+            exchange.trace.emit(&Event::Failed(&error));
+            error
+        })
     }
+}
 
+impl Inner {
     /// What is done at the door, before anything else: defaults, the plugins' settings, the gate.
     fn admit(&self, exchange: &mut Exchange) -> Result<()> {
-        let Inner { chain, headers, .. } = &*self.0;
-        add_defaults(exchange.request.headers_mut(), headers)?;
-        for plugin in &chain.plugins {
+        add_defaults(exchange.request.headers_mut(), &self.headers)?;
+        for plugin in &self.plugins {
             plugin.prepare(exchange)?;
         }
-        check::check(exchange, chain.engine.capabilities())
+        check::check(exchange, self.engine.capabilities())
     }
 }
 
@@ -329,10 +337,8 @@ impl HttpClientBuilder {
     fn assemble(mut self) -> HttpClient {
         self.plugins.sort_by_key(|(_, plugin)| plugin.stage());
         HttpClient(Arc::new(Inner {
-            chain: Arc::new(Chain {
-                plugins: self.plugins.into_iter().map(|(_, plugin)| plugin).collect(),
-                engine: self.engine,
-            }),
+            plugins: self.plugins.into_iter().map(|(_, plugin)| plugin).collect(),
+            engine: self.engine,
             headers: self.headers,
             limits: self.limits,
             observers: self.observers,

@@ -141,9 +141,10 @@ impl<E: Engine> ObjectSafe for E {
     }
     fn execute<'a>(&'a self, exchange: &'a mut Exchange, mut membership: Membership) -> BoxFuture<'a, Result<Response<Body>>> {
         exchange.connection = None;
-        Box::pin(async move {
+        // Made where it stays: it is large.
+        let future = Box::write(Box::new_uninit(), async move {
             let trace = exchange.trace.clone();
-            let answer = {
+            let mut answer = {
                 let mut answer = pin!(Engine::execute(self, exchange));
                 poll_fn(|cx| match answer.as_mut().poll(cx) {
                     Poll::Pending => membership.poll(cx, trace.sent().unwrap_or(Sent::Maybe)).map(Err),
@@ -151,15 +152,17 @@ impl<E: Engine> ObjectSafe for E {
                 })
                 .await
             };
-            match answer {
-                Ok(mut response) => {
+            // In place: a response is moved often enough.
+            match &mut answer {
+                Ok(response) => {
                     response.body_mut().until_aborted(membership);
-                    exchange.tell_connection(&mut response);
-                    Ok(response)
+                    exchange.tell_connection(response);
                 }
-                Err(error) => Err(error.or_engine(Engine::name(self)).or_uri(exchange.request.uri())),
+                Err(_) => answer = answer.map_err(|error| error.or_engine(Engine::name(self)).or_uri(exchange.request.uri())),
             }
-        })
+            answer
+        });
+        Box::into_pin(future)
     }
     fn warm_up(&self, exchange: Exchange) -> BoxFuture<'_, Result<()>> {
         Box::pin(Engine::warm_up(self, exchange))

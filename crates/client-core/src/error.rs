@@ -173,8 +173,12 @@ impl Error {
     /// Says what the server may have seen.
     #[must_use]
     pub fn with_sent(mut self, sent: Sent) -> Self {
-        self.0.sent = sent;
+        self.set_sent(sent);
         self
+    }
+
+    pub(crate) fn set_sent(&mut self, sent: Sent) {
+        self.0.sent = sent;
     }
 
     /// Keeps the cause.

@@ -192,6 +192,20 @@ struct Shared {
     observers: Vec<Arc<dyn Observer>>,
 }
 
+impl Shared {
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.furthest.fetch_max(phase as u8, Ordering::Relaxed);
+        self.emit(&Event::PhaseStarted(phase));
+    }
+
+    fn emit(&self, event: &Event<'_>) {
+        for observer in &self.observers {
+            observer.on_event(event);
+        }
+    }
+}
+
 impl Trace {
     /// A trace that tells `observers`.
     pub fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
@@ -224,20 +238,18 @@ impl Trace {
     }
 
     /// For engines: a phase begins.
+    #[inline]
     pub fn enter(&self, phase: Phase) {
         if let Some(shared) = &self.0 {
-            shared.phase.store(phase as u8, Ordering::Relaxed);
-            shared.furthest.fetch_max(phase as u8, Ordering::Relaxed);
-            self.emit(&Event::PhaseStarted(phase));
+            shared.enter(phase);
         }
     }
 
     /// For engines and plugins: something happened.
+    #[inline]
     pub fn emit(&self, event: &Event<'_>) {
         if let Some(shared) = &self.0 {
-            for observer in &shared.observers {
-                observer.on_event(event);
-            }
+            shared.emit(event);
         }
     }
 

@@ -9,6 +9,7 @@ use http::Response;
 
 use crate::body::Body;
 use crate::capability::Capabilities;
+use crate::client::Inner;
 use crate::engine::{AnyEngine, BoxFuture};
 use crate::error::Result;
 use crate::exchange::Exchange;
@@ -159,74 +160,93 @@ impl<F> fmt::Debug for FnPlugin<F> {
 /// The rest of a call: the plugins further in, and at the end the engine.
 #[derive(Clone)]
 pub struct Next {
-    chain: Arc<Chain>,
+    client: Arc<Inner>,
     position: usize,
 }
 
-/// The plugins of a client in their order, and its engine.
-pub(crate) struct Chain {
-    pub(crate) plugins: Box<[Arc<dyn Plugin>]>,
-    pub(crate) engine: AnyEngine,
-}
-
 impl Next {
-    pub(crate) fn first(chain: Arc<Chain>) -> Self {
-        Self { chain, position: 0 }
-    }
-
     /// Performs the rest of the call, and returns when the response's head is there. May be called any number of times, each time with a body: it
     /// is taken out of the exchange.
     ///
     /// # Errors
     /// Those of the engine and of the plugins further in.
     pub fn run<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Response<Body>>> {
-        match self.plugin(exchange) {
-            Some((plugin, next)) => plugin.handle(exchange, next),
-            None => self.chain.engine.execute(exchange),
-        }
-    }
-
-    /// The same for the whole of a call. What most calls pass through first is [`Redirect`], whose future then needs no place on the heap.
-    pub(crate) async fn run_call(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
-        match self.plugin(exchange) {
-            None => self.chain.engine.execute(exchange).await,
-            Some((plugin, next)) => match plugin.as_redirect() {
-                Some(redirect) => redirect.follow(exchange, &next).await,
-                None => plugin.handle(exchange, next).await,
-            },
-        }
-    }
-
-    /// The next plugin that this exchange concerns, and what comes after it.
-    fn plugin(&self, exchange: &Exchange) -> Option<(&dyn Plugin, Self)> {
-        let rest = &self.chain.plugins[self.position..];
-        let skipped = rest.iter().position(|plugin| plugin.applies(exchange))?;
-        let next = Self {
-            chain: Arc::clone(&self.chain),
-            position: self.position + skipped + 1,
-        };
-        Some((&*rest[skipped], next))
-    }
-
-    /// Whether no other plugin concerns this exchange.
-    pub(crate) fn is_engine(&self, exchange: &Exchange) -> bool {
-        !self.chain.plugins[self.position..].iter().any(|plugin| plugin.applies(exchange))
+        self.rest().run(exchange)
     }
 
     /// The engine's clock: the only one a plugin should look at, so that it obeys virtual time.
     pub fn timer(&self) -> &dyn Timer {
-        self.chain.engine.timer()
+        self.client.engine.timer()
     }
 
     /// The engine at the end.
     pub fn engine(&self) -> &AnyEngine {
-        &self.chain.engine
+        &self.client.engine
+    }
+
+    pub(crate) fn rest(&self) -> Rest<'_> {
+        Rest {
+            client: &self.client,
+            position: self.position,
+        }
+    }
+}
+
+/// The same, borrowed: what the core itself goes by.
+#[derive(Clone, Copy)]
+pub(crate) struct Rest<'a> {
+    client: &'a Arc<Inner>,
+    position: usize,
+}
+
+impl<'a> Rest<'a> {
+    /// All of a call.
+    pub(crate) fn all(client: &'a Arc<Inner>) -> Self {
+        Self { client, position: 0 }
+    }
+
+    /// See [`Next::run`].
+    pub(crate) fn run<'b>(self, exchange: &'b mut Exchange) -> BoxFuture<'b, Result<Response<Body>>>
+    where
+        'a: 'b,
+    {
+        match self.plugin(exchange) {
+            Some((plugin, rest)) => plugin.handle(exchange, rest.into()),
+            None => self.client.engine.execute(exchange),
+        }
+    }
+
+    /// The next plugin, where that is [`Redirect`], and what comes after it.
+    pub(crate) fn redirect(self, exchange: &Exchange) -> Option<(&'a Redirect, Self)> {
+        let (plugin, rest) = self.plugin(exchange)?;
+        Some((plugin.as_redirect()?, rest))
+    }
+
+    /// Whether no other plugin concerns this exchange.
+    pub(crate) fn is_engine(self, exchange: &Exchange) -> bool {
+        self.plugin(exchange).is_none()
+    }
+
+    /// The next plugin that this exchange concerns, and what comes after it.
+    fn plugin(self, exchange: &Exchange) -> Option<(&'a dyn Plugin, Self)> {
+        let Self { client, position } = self;
+        let rest = &client.plugins[position..];
+        let skipped = rest.iter().position(|plugin| plugin.applies(exchange))?;
+        let position = position + skipped + 1;
+        Some((&*rest[skipped], Self { client, position }))
+    }
+}
+
+impl From<Rest<'_>> for Next {
+    fn from(Rest { client, position }: Rest<'_>) -> Self {
+        let client = Arc::clone(client);
+        Self { client, position }
     }
 }
 
 impl fmt::Debug for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rest = self.chain.plugins.len() - self.position;
-        write!(f, "Next({rest} plugins, then {})", self.chain.engine.name())
+        let rest = self.client.plugins.len() - self.position;
+        write!(f, "Next({rest} plugins, then {})", self.client.engine.name())
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::BoxFuture;
 use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::exchange::{Exchange, RequestTarget};
 use crate::observer::Event;
-use crate::plugin::{Next, Plugin, Stage};
+use crate::plugin::{Next, Plugin, Rest, Stage};
 use crate::url;
 
 /// Whether and how redirects are followed. Part of every client, with a limit of 10; install another to change it, or give one to a
@@ -126,14 +126,14 @@ impl Redirect {
     }
 
     /// A call's exchange, and those that its redirects ask for.
-    pub(crate) async fn follow(&self, exchange: &mut Exchange, next: &Next) -> Result<Response<Body>> {
+    pub(crate) async fn follow(&self, exchange: &mut Exchange, rest: Rest<'_>) -> Result<Response<Body>> {
         let mut following = self.begin(exchange);
         loop {
             // An engine leaves the head as it is, which saves most exchanges the copy.
-            following.head = (!next.is_engine(exchange)).then(|| Box::new(exchange.clone_head()));
-            let answer = next.run(exchange).await;
-            if let Some(response) = following.answered(exchange, answer)? {
-                return Ok(response);
+            following.head = (!rest.is_engine(exchange)).then(|| Box::new(exchange.clone_head()));
+            let mut answer = rest.run(exchange).await;
+            if !following.goes_on(exchange, &mut answer)? {
+                return answer;
             }
         }
     }
@@ -250,19 +250,30 @@ impl Following {
     ///
     /// # Errors
     /// [`ErrorKind::Redirect`], with the reason; and the error that it was given.
-    pub fn answered(&mut self, exchange: &mut Exchange, answer: Result<Response<Body>>) -> Result<Option<Response<Body>>> {
-        let mut response = answer.map_err(|error| match self.history.0.is_empty() {
-            true => error,
-            // Whatever became of this hop, the first one was acted upon.
-            false => error.with_sent(Sent::Answered),
-        })?;
+    pub fn answered(&mut self, exchange: &mut Exchange, mut answer: Result<Response<Body>>) -> Result<Option<Response<Body>>> {
+        let goes_on = self.goes_on(exchange, &mut answer)?;
+        answer.map(|response| (!goes_on).then_some(response))
+    }
+
+    /// Whether the exchange is now the next one to perform, and the answer of no more use.
+    fn goes_on(&mut self, exchange: &mut Exchange, answer: &mut Result<Response<Body>>) -> Result<bool> {
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                if !self.history.0.is_empty() {
+                    // Whatever became of this hop, the first one was acted upon.
+                    error.set_sent(Sent::Answered);
+                }
+                return Ok(false);
+            }
+        };
         let from = exchange.request.uri();
         let hop = match self.policy.decide(response.status(), response.headers(), from, self.history.0.len()) {
             Decision::Return => {
                 if !self.history.0.is_empty() {
                     response.extensions_mut().insert(std::mem::take(&mut self.history));
                 }
-                return Ok(Some(response));
+                return Ok(false);
             }
             Decision::Refuse(reason) => return Err(refused(reason, from)),
             Decision::Follow(hop) => hop,
@@ -272,7 +283,7 @@ impl Following {
             to: &hop.to,
         });
         // The connection is free again before the next exchange asks for one.
-        drop(response);
+        drop(std::mem::take(response.body_mut()));
         if let Some(head) = self.head.take() {
             let is_calls_own = exchange.is_calls_own;
             *exchange = *head;
@@ -288,7 +299,7 @@ impl Following {
         }
         self.body = exchange.request.body().try_clone();
         self.history.0.push(hop);
-        Ok(None)
+        Ok(true)
     }
 }
 
@@ -328,7 +339,7 @@ impl Plugin for Redirect {
     }
 
     fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
-        Box::pin(async move { self.follow(exchange, &next).await })
+        Box::pin(async move { self.follow(exchange, next.rest()).await })
     }
 
     fn as_redirect(&self) -> Option<&Redirect> {

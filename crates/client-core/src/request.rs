@@ -51,21 +51,20 @@ pub struct RequestBuilder {
 
 impl RequestBuilder {
     pub(crate) fn new(client: HttpClient, method: Result<Method, http::Error>, url: impl IntoUrl) -> Self {
-        let mut request = Request::new(Body::empty());
+        let mut exchange = client.exchange();
         let mut mistake = None;
         match method {
-            Ok(method) => *request.method_mut() = method,
+            Ok(method) => *exchange.request.method_mut() = method,
             Err(error) => mistake = Some(Error::invalid(format!("method: {error}")).with_source(error)),
         }
         let mut userinfo = None;
         match url.into_door() {
             Ok(door) => {
-                *request.uri_mut() = door.uri;
+                *exchange.request.uri_mut() = door.uri;
                 userinfo = door.userinfo;
             }
             Err(error) => mistake = mistake.or(Some(error)),
         }
-        let exchange = client.exchange(request);
         let mut builder = Self {
             client,
             exchange,
@@ -232,10 +231,11 @@ impl RequestBuilder {
     /// as [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported); and whatever goes wrong on the way. A 4xx or 5xx is no error; see
     /// [`Response::error_for_status`].
     pub async fn send(mut self) -> Result<Response> {
-        match self.mistake {
-            Some(mistake) => Err(mistake),
-            None => self.client.run(&mut self.exchange).await,
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
         }
+        let response = self.client.run(&mut self.exchange).await?;
+        Ok(Response::new(response, self.exchange))
     }
 
     /// Makes a connection that this request would use, by its own settings and the client's, and keeps it for the calls to come; sends nothing.

@@ -34,23 +34,19 @@ use crate::url;
 /// ```
 pub struct Response {
     inner: http::Response<Body>,
-    url: Uri,
-    /// The limit for reading the body into memory.
-    body_bytes: u64,
-    connection: Option<Arc<ConnectionInfo>>,
+    /// The call's, which is over: it knows the URL, the connection and the limits.
+    exchange: Box<Exchange>,
     trailers: Option<Box<HeaderMap>>,
 }
 
 impl Response {
     /// The response to a call, whose exchange is over.
-    pub(crate) fn new(inner: http::Response<Body>, exchange: &mut Exchange) -> Self {
-        let last = inner.extensions().get::<RedirectHistory>().and_then(|history| history.0.last());
-        let url = last.map_or_else(|| std::mem::take(exchange.request.uri_mut()), |hop| hop.to.clone());
+    pub(crate) fn new(inner: http::Response<Body>, mut exchange: Box<Exchange>) -> Self {
+        // Whatever of it was not sent is of no more use.
+        *exchange.request.body_mut() = Body::empty();
         Self {
             inner,
-            url,
-            body_bytes: exchange.limits.max_body_bytes(),
-            connection: exchange.connection.take(),
+            exchange,
             trailers: None,
         }
     }
@@ -72,7 +68,7 @@ impl Response {
 
     /// The URL that answered, after redirects; without userinfo and fragment.
     pub fn url(&self) -> &Uri {
-        &self.url
+        self.redirects().last().map_or(self.exchange.request.uri(), |hop| &hop.to)
     }
 
     /// The redirects that led here, first one first.
@@ -82,7 +78,7 @@ impl Response {
 
     /// The connection that carried it, where the engine knows.
     pub fn connection(&self) -> Option<&ConnectionInfo> {
-        self.connection.as_deref().or_else(|| self.extensions().get())
+        self.exchange.connection.as_deref().or_else(|| self.extensions().get())
     }
 
     /// The peer's address, where the engine knows it ([`Capability::RemoteAddr`](crate::Capability::RemoteAddr)).
@@ -108,7 +104,7 @@ impl Response {
         let status = self.status();
         if status.is_client_error() || status.is_server_error() {
             let error = Error::new(ErrorKind::Status(status), format!("the server answered {status}"));
-            return Err(error.with_sent(Sent::Answered).or_uri(&self.url));
+            return Err(error.with_sent(Sent::Answered).or_uri(self.url()));
         }
         Ok(self)
     }
@@ -119,7 +115,7 @@ impl Response {
     /// Whatever ended the body early: a timeout, a closed connection, a violation of the protocol.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         while let Some(frame) = self.inner.body_mut().frame().await {
-            match frame.map_err(|error| error.or_uri(&self.url))?.into_data() {
+            match frame.map_err(|error| error.or_uri(self.url()))?.into_data() {
                 Ok(data) => return Ok(Some(data)),
                 Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
             }
@@ -163,15 +159,15 @@ impl Response {
             Error::new(ErrorKind::Decode, message)
                 .with_sent(Sent::Answered)
                 .with_source(error)
-                .or_uri(&self.url)
+                .or_uri(self.url())
         })
     }
 
     /// The body as a stream of chunks.
     pub fn bytes_stream(self) -> BytesStream {
         BytesStream {
+            url: self.url().clone(),
             body: self.inner.into_body(),
-            url: self.url,
         }
     }
 
@@ -183,12 +179,12 @@ impl Response {
         let stream = self.extensions().get::<OnUpgrade>().and_then(OnUpgrade::take);
         stream.ok_or_else(|| {
             let message = format!("it answered {} and did not switch protocols", self.status());
-            Error::new(ErrorKind::Protocol, message).with_sent(Sent::Answered).or_uri(&self.url)
+            Error::new(ErrorKind::Protocol, message).with_sent(Sent::Answered).or_uri(self.url())
         })
     }
 
     async fn read(&mut self) -> Result<Bytes> {
-        let limit = self.body_bytes;
+        let limit = self.exchange.limits.max_body_bytes();
         let announced = self.content_length();
         if let Some(length) = announced.filter(|&length| length > limit) {
             return Err(self.too_large(format!("the body has {length} bytes, more than the limit of {limit}")));
@@ -224,7 +220,7 @@ impl Response {
         Error::new(ErrorKind::TooLarge, format!("{message}; stream it with chunk(), or raise Limits::body_bytes"))
             .with_phase(Phase::Body)
             .with_sent(Sent::Answered)
-            .or_uri(&self.url)
+            .or_uri(self.url())
     }
 }
 
@@ -283,7 +279,7 @@ impl fmt::Debug for Response {
         f.debug_struct("Response")
             .field("status", &self.status())
             .field("version", &self.version())
-            .field("url", &format_args!("{}", url::display(&self.url)))
+            .field("url", &format_args!("{}", url::display(self.url())))
             .field("headers", &Names(self.headers()))
             .field("body", self.inner.body())
             .finish_non_exhaustive()
@@ -299,7 +295,7 @@ impl fmt::Debug for BytesStream {
 impl From<Response> for http::Response<Body> {
     fn from(response: Response) -> Self {
         let mut inner = response.inner;
-        if let Some(connection) = response.connection {
+        if let Some(connection) = response.exchange.connection {
             inner.extensions_mut().insert(Arc::unwrap_or_clone(connection));
         }
         inner
@@ -309,6 +305,6 @@ impl From<Response> for http::Response<Body> {
 impl<B: Into<Body>> From<http::Response<B>> for Response {
     /// A response made elsewhere: in a test, say. Its URL is `/`.
     fn from(response: http::Response<B>) -> Self {
-        Self::new(response.map(Into::into), &mut Exchange::new(Request::default()))
+        Self::new(response.map(Into::into), Box::new(Exchange::new(Request::default())))
     }
 }

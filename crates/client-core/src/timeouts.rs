@@ -117,6 +117,7 @@ impl Timeouts {
     }
 
     /// What was set for `kind`, if anything.
+    #[inline]
     pub fn get(&self, kind: TimeoutKind) -> Option<Timeout> {
         match kind {
             TimeoutKind::Request => self.request,
