@@ -8,6 +8,7 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use crate::body::Body;
+use crate::call::Call;
 use crate::capability::Capabilities;
 use crate::check;
 use crate::connection::PoolStats;
@@ -170,20 +171,19 @@ impl HttpClient {
         self.engine().capabilities()
     }
 
-    /// An exchange with this client's settings.
-    pub(crate) fn exchange(&self) -> Box<Exchange> {
-        // Made where it stays: it is large.
-        let mut exchange = Box::write(Box::new_uninit(), Exchange::new(Request::default()));
-        exchange.limits = self.0.limits;
-        exchange.is_calls_own = true;
+    /// A call with this client's settings.
+    pub(crate) fn call(&self) -> Box<Call> {
+        let mut call = Call::new();
+        call.exchange.limits = self.0.limits;
+        call.exchange.is_calls_own = true;
         if !self.0.observers.is_empty() {
-            exchange.trace = Trace::new(self.0.observers.clone());
+            call.exchange.trace = Trace::new(self.0.observers.clone());
         }
-        exchange
+        call
     }
 
     /// The way of a call up to its connection.
-    pub(crate) async fn run_warm_up(&self, mut exchange: Box<Exchange>) -> Result<()> {
+    pub(crate) async fn run_warm_up(&self, mut exchange: Exchange) -> Result<()> {
         let Inner { plugins, engine, .. } = &*self.0;
         let uri = exchange.request.uri().clone();
         let outcome = async {
@@ -191,28 +191,26 @@ impl HttpClient {
                 plugin.prepare(&mut exchange)?;
             }
             check::check(&mut exchange, engine.capabilities())?;
-            engine.warm_up(*exchange).await
+            engine.warm_up(exchange).await
         };
         outcome.await.map_err(|error| error.or_engine(engine.name()).or_uri(&uri))
     }
 
     /// One call, from the door to the response's head: the whole of it, in order.
-    pub(crate) async fn run(&self, exchange: &mut Exchange) -> Result<http::Response<Body>> {
+    pub(crate) async fn run(&self, call: &mut Call) -> Result<()> {
+        let Call { exchange, answer } = call;
         exchange.trace.emit(&Event::CallStarted {
             method: exchange.request.method(),
             uri: exchange.request.uri(),
         });
         let rest = Rest::all(&self.0);
-        let answer = match self.0.admit(exchange).map(|()| rest.redirect(exchange)) {
+        let outcome = match self.0.admit(exchange).map(|()| rest.redirect(exchange)) {
             // What most calls pass through first. Its future needs no place on the heap here.
-            Ok(Some((redirect, rest))) => redirect.follow(exchange, rest).await,
-            Ok(None) => rest.run(exchange).await,
+            Ok(Some((redirect, rest))) => redirect.follow(exchange, answer, rest).await,
+            Ok(None) => rest.run(exchange).await.map(|response| *answer = Some(response)),
             Err(error) => Err(error),
         };
-        if answer.is_ok() {
-            return answer;
-        }
-        answer.map_err(|error| {
+        outcome.map_err(|error| {
             let error = error.or_engine(self.engine().name()).or_uri(exchange.request.uri());
             exchange.trace.emit(&Event::Failed(&error));
             error

@@ -11,6 +11,7 @@ use http::Response;
 
 use crate::abort::{Membership, UnderWay};
 use crate::body::Body;
+use crate::call::{ANSWERED, Answer};
 use crate::capability::{Capabilities, Capability};
 use crate::check;
 use crate::connection::PoolStats;
@@ -123,6 +124,13 @@ trait ObjectSafe: Send + Sync {
     fn capabilities(&self) -> Capabilities;
     fn timer(&self) -> &dyn Timer;
     fn execute<'a>(&'a self, exchange: &'a mut Exchange, membership: Membership) -> BoxFuture<'a, Result<Response<Body>>>;
+    /// The same, with the answer in its place.
+    fn answer<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        answer: &'a mut Answer,
+        membership: Membership,
+    ) -> BoxFuture<'a, Result<()>>;
     fn warm_up(&self, exchange: Exchange) -> BoxFuture<'_, Result<()>>;
     fn check(&self) -> Result<()>;
     fn close(&self);
@@ -139,29 +147,21 @@ impl<E: Engine> ObjectSafe for E {
     fn timer(&self) -> &dyn Timer {
         Engine::timer(self)
     }
-    fn execute<'a>(&'a self, exchange: &'a mut Exchange, mut membership: Membership) -> BoxFuture<'a, Result<Response<Body>>> {
-        exchange.connection = None;
+    fn execute<'a>(&'a self, exchange: &'a mut Exchange, membership: Membership) -> BoxFuture<'a, Result<Response<Body>>> {
+        Box::pin(async move {
+            let mut answer = None;
+            perform(self, exchange, &mut answer, membership).await?;
+            Ok(answer.expect(ANSWERED))
+        })
+    }
+    fn answer<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        answer: &'a mut Answer,
+        membership: Membership,
+    ) -> BoxFuture<'a, Result<()>> {
         // Made where it stays: it is large.
-        let future = Box::write(Box::new_uninit(), async move {
-            let trace = exchange.trace.clone();
-            let mut answer = {
-                let mut answer = pin!(Engine::execute(self, exchange));
-                poll_fn(|cx| match answer.as_mut().poll(cx) {
-                    Poll::Pending => membership.poll(cx, trace.sent().unwrap_or(Sent::Maybe)).map(Err),
-                    ready => ready,
-                })
-                .await
-            };
-            // In place: a response is moved often enough.
-            match &mut answer {
-                Ok(response) => {
-                    response.body_mut().until_aborted(membership);
-                    exchange.tell_connection(response);
-                }
-                Err(_) => answer = answer.map_err(|error| error.or_engine(Engine::name(self)).or_uri(exchange.request.uri())),
-            }
-            answer
-        });
+        let future = Box::write(Box::new_uninit(), perform(self, exchange, answer, membership));
         Box::into_pin(future)
     }
     fn warm_up(&self, exchange: Exchange) -> BoxFuture<'_, Result<()>> {
@@ -176,6 +176,27 @@ impl<E: Engine> ObjectSafe for E {
     fn pool(&self) -> Option<PoolStats> {
         Engine::pool(self)
     }
+}
+
+/// What every engine's exchange has around it: it ends when the client is aborted, and its error says where it happened.
+async fn perform<E: Engine>(engine: &E, exchange: &mut Exchange, answer: &mut Answer, mut membership: Membership) -> Result<()> {
+    exchange.connection = None;
+    let trace = exchange.trace.clone();
+    let outcome = {
+        let mut work = pin!(engine.execute(exchange));
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Pending => membership.poll(cx, trace.sent().unwrap_or(Sent::Maybe)).map(Err),
+            // Into its place at once: it is large.
+            Poll::Ready(done) => Poll::Ready(done.map(|response| *answer = Some(response))),
+        })
+        .await
+    };
+    outcome.map_err(|error| error.or_engine(engine.name()).or_uri(exchange.request.uri()))?;
+    if let Some(response) = answer {
+        response.body_mut().until_aborted(membership);
+        exchange.tell_connection(response);
+    }
+    Ok(())
 }
 
 impl AnyEngine {
@@ -196,11 +217,20 @@ impl AnyEngine {
     pub fn execute<'a>(&'a self, exchange: &'a mut Exchange) -> BoxFuture<'a, Result<Response<Body>>> {
         match self.admits(exchange, Capabilities::NONE) {
             Ok(()) => self.0.engine.execute(exchange, self.0.under_way.enter()),
-            Err(error) => {
-                let error = error.or_engine(self.name()).or_uri(exchange.request.uri());
-                Box::pin(std::future::ready(Err(error)))
-            }
+            Err(error) => Box::pin(std::future::ready(Err(self.told(error, exchange)))),
         }
+    }
+
+    /// The same, with the answer in its place.
+    pub(crate) fn answer<'a>(&'a self, exchange: &'a mut Exchange, answer: &'a mut Answer) -> BoxFuture<'a, Result<()>> {
+        match self.admits(exchange, Capabilities::NONE) {
+            Ok(()) => self.0.engine.answer(exchange, answer, self.0.under_way.enter()),
+            Err(error) => Box::pin(std::future::ready(Err(self.told(error, exchange)))),
+        }
+    }
+
+    fn told(&self, error: Error, exchange: &Exchange) -> Error {
+        error.or_engine(self.name()).or_uri(exchange.request.uri())
     }
 
     /// See [`Engine::warm_up`].

@@ -173,12 +173,8 @@ impl Error {
     /// Says what the server may have seen.
     #[must_use]
     pub fn with_sent(mut self, sent: Sent) -> Self {
-        self.set_sent(sent);
-        self
-    }
-
-    pub(crate) fn set_sent(&mut self, sent: Sent) {
         self.0.sent = sent;
+        self
     }
 
     /// Keeps the cause.

@@ -72,6 +72,7 @@ pub enum RequestTarget {
 
 impl Exchange {
     /// An exchange with default settings.
+    #[inline]
     pub fn new(request: Request<Body>) -> Self {
         Self {
             request,

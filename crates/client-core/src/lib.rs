@@ -17,6 +17,7 @@
 
 mod abort;
 mod body;
+mod call;
 mod capability;
 mod check;
 mod client;

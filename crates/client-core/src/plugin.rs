@@ -222,9 +222,9 @@ impl<'a> Rest<'a> {
         Some((plugin.as_redirect()?, rest))
     }
 
-    /// Whether no other plugin concerns this exchange.
-    pub(crate) fn is_engine(self, exchange: &Exchange) -> bool {
-        self.plugin(exchange).is_none()
+    /// The engine, where no other plugin concerns this exchange.
+    pub(crate) fn engine(self, exchange: &Exchange) -> Option<&'a AnyEngine> {
+        self.plugin(exchange).is_none().then_some(&self.client.engine)
     }
 
     /// The next plugin that this exchange concerns, and what comes after it.

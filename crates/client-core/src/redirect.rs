@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 use percent_encoding::AsciiSet;
 
 use crate::body::Body;
+use crate::call::{ANSWERED, Answer};
 use crate::engine::BoxFuture;
 use crate::error::{Error, ErrorKind, Result, Sent};
 use crate::exchange::{Exchange, RequestTarget};
@@ -126,14 +127,20 @@ impl Redirect {
     }
 
     /// A call's exchange, and those that its redirects ask for.
-    pub(crate) async fn follow(&self, exchange: &mut Exchange, rest: Rest<'_>) -> Result<Response<Body>> {
+    pub(crate) async fn follow(&self, exchange: &mut Exchange, answer: &mut Answer, rest: Rest<'_>) -> Result<()> {
         let mut following = self.begin(exchange);
         loop {
-            // An engine leaves the head as it is, which saves most exchanges the copy.
-            following.head = (!rest.is_engine(exchange)).then(|| Box::new(exchange.clone_head()));
-            let mut answer = rest.run(exchange).await;
-            if !following.goes_on(exchange, &mut answer)? {
-                return answer;
+            let outcome = match rest.engine(exchange) {
+                // It leaves the head as it is, which saves most exchanges the copy.
+                Some(engine) => engine.answer(exchange, answer).await,
+                None => {
+                    following.head = Some(Box::new(exchange.clone_head()));
+                    rest.run(exchange).await.map(|response| *answer = Some(response))
+                }
+            };
+            outcome.map_err(|error| following.failed(error))?;
+            if !following.goes_on(exchange, answer.as_mut().expect(ANSWERED))? {
+                return Ok(());
             }
         }
     }
@@ -250,23 +257,19 @@ impl Following {
     ///
     /// # Errors
     /// [`ErrorKind::Redirect`], with the reason; and the error that it was given.
-    pub fn answered(&mut self, exchange: &mut Exchange, mut answer: Result<Response<Body>>) -> Result<Option<Response<Body>>> {
-        let goes_on = self.goes_on(exchange, &mut answer)?;
-        answer.map(|response| (!goes_on).then_some(response))
+    pub fn answered(&mut self, exchange: &mut Exchange, answer: Result<Response<Body>>) -> Result<Option<Response<Body>>> {
+        let mut response = answer.map_err(|error| self.failed(error))?;
+        let goes_on = self.goes_on(exchange, &mut response)?;
+        Ok((!goes_on).then_some(response))
     }
 
-    /// Whether the exchange is now the next one to perform, and the answer of no more use.
-    fn goes_on(&mut self, exchange: &mut Exchange, answer: &mut Result<Response<Body>>) -> Result<bool> {
-        let response = match answer {
-            Ok(response) => response,
-            Err(error) => {
-                if !self.history.0.is_empty() {
-                    // Whatever became of this hop, the first one was acted upon.
-                    error.set_sent(Sent::Answered);
-                }
-                return Ok(false);
-            }
-        };
+    /// Whatever became of this hop, the first one was acted upon.
+    fn failed(&self, error: Error) -> Error {
+        if self.history.0.is_empty() { error } else { error.with_sent(Sent::Answered) }
+    }
+
+    /// Whether the exchange is now the next one to perform, and the response of no more use.
+    fn goes_on(&mut self, exchange: &mut Exchange, response: &mut Response<Body>) -> Result<bool> {
         let from = exchange.request.uri();
         let hop = match self.policy.decide(response.status(), response.headers(), from, self.history.0.len()) {
             Decision::Return => {
@@ -339,7 +342,11 @@ impl Plugin for Redirect {
     }
 
     fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
-        Box::pin(async move { self.follow(exchange, next.rest()).await })
+        Box::pin(async move {
+            let mut answer = None;
+            self.follow(exchange, &mut answer, next.rest()).await?;
+            Ok(answer.expect(ANSWERED))
+        })
     }
 
     fn as_redirect(&self) -> Option<&Redirect> {

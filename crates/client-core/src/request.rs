@@ -13,9 +13,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::body::Body;
+use crate::call::Call;
 use crate::client::HttpClient;
 use crate::error::{Error, Result};
-use crate::exchange::{Exchange, RequestTarget, UnixSocket};
+use crate::exchange::{RequestTarget, UnixSocket};
 use crate::headers::{self, append, header};
 use crate::limits::Limits;
 use crate::observer::Observer;
@@ -44,32 +45,28 @@ use crate::url::{self, IntoUrl, Userinfo};
 pub struct RequestBuilder {
     client: HttpClient,
     /// On the heap, as a builder is moved at every step, and into the future of the call.
-    exchange: Box<Exchange>,
+    call: Box<Call>,
     /// The first mistake; the later ones are often its consequences.
     mistake: Option<Error>,
 }
 
 impl RequestBuilder {
     pub(crate) fn new(client: HttpClient, method: Result<Method, http::Error>, url: impl IntoUrl) -> Self {
-        let mut exchange = client.exchange();
+        let mut call = client.call();
         let mut mistake = None;
         match method {
-            Ok(method) => *exchange.request.method_mut() = method,
+            Ok(method) => *call.exchange.request.method_mut() = method,
             Err(error) => mistake = Some(Error::invalid(format!("method: {error}")).with_source(error)),
         }
         let mut userinfo = None;
         match url.into_door() {
             Ok(door) => {
-                *exchange.request.uri_mut() = door.uri;
+                *call.exchange.request.uri_mut() = door.uri;
                 userinfo = door.userinfo;
             }
             Err(error) => mistake = mistake.or(Some(error)),
         }
-        let mut builder = Self {
-            client,
-            exchange,
-            mistake,
-        };
+        let mut builder = Self { client, call, mistake };
         if let Some(Userinfo { user, password }) = userinfo {
             builder = builder.basic(&user, &password);
         }
@@ -79,8 +76,8 @@ impl RequestBuilder {
     pub(crate) fn from_request(client: HttpClient, request: Request<Body>) -> Self {
         let (parts, body) = request.into_parts();
         let mut builder = Self::new(client, Ok(parts.method), parts.uri);
-        let of_url = builder.exchange.request.headers_mut().remove(AUTHORIZATION);
-        *builder.exchange.request.headers_mut() = parts.headers;
+        let of_url = builder.call.exchange.request.headers_mut().remove(AUTHORIZATION);
+        *builder.call.exchange.request.headers_mut() = parts.headers;
         if let Some(value) = of_url {
             builder = builder.or_header(AUTHORIZATION, value);
         }
@@ -88,7 +85,7 @@ impl RequestBuilder {
         if parts.version != Version::default() {
             builder = builder.version(parts.version);
         }
-        builder.exchange.request.extensions_mut().extend(parts.extensions);
+        builder.call.exchange.request.extensions_mut().extend(parts.extensions);
         builder.body(body)
     }
 
@@ -102,7 +99,7 @@ impl RequestBuilder {
     {
         let added = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         if !added.is_empty() && self.mistake.is_none() {
-            let uri = self.exchange.request.uri_mut();
+            let uri = self.call.exchange.request.uri_mut();
             match with_query(uri, &added) {
                 Ok(longer) => *uri = longer,
                 Err(error) => self.mistake = Some(error),
@@ -119,14 +116,14 @@ impl RequestBuilder {
         HeaderValue: TryFrom<V>,
         <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
     {
-        let own = self.exchange.request.headers_mut();
+        let own = self.call.exchange.request.headers_mut();
         let added = header(name, value).and_then(|(name, value)| append(own, name, value));
         self.unless_mistaken(added)
     }
 
     /// Sets header fields: those of the same names are replaced.
     pub fn headers(mut self, headers: HeaderMap) -> Self {
-        let own = self.exchange.request.headers_mut();
+        let own = self.call.exchange.request.headers_mut();
         let mut last = None;
         let set = headers.into_iter().try_for_each(|(name, value)| match (name, &last) {
             (Some(name), _) => {
@@ -142,7 +139,7 @@ impl RequestBuilder {
 
     /// The body: text, bytes, `()`, or a [`Body`], which may be a stream.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
-        *self.exchange.request.body_mut() = body.into();
+        *self.call.exchange.request.body_mut() = body.into();
         self
     }
 
@@ -180,19 +177,19 @@ impl RequestBuilder {
 
     /// Only this protocol version: HTTP/1.0, 1.1, 2 or 3. Default: the engine chooses.
     pub fn version(mut self, version: Version) -> Self {
-        self.exchange.version = Some(version);
+        self.call.exchange.version = Some(version);
         self
     }
 
     /// Sets time limits of this call; the others stay as the client has them.
     pub fn timeout(mut self, set: impl FnOnce(Timeouts) -> Timeouts) -> Self {
-        self.exchange.timeouts = set(self.exchange.timeouts);
+        self.call.exchange.timeouts = set(self.call.exchange.timeouts);
         self
     }
 
     /// Changes what this call's response may cost.
     pub fn limits(mut self, change: impl FnOnce(Limits) -> Limits) -> Self {
-        self.exchange.limits = change(self.exchange.limits);
+        self.call.exchange.limits = change(self.call.exchange.limits);
         self
     }
 
@@ -214,13 +211,13 @@ impl RequestBuilder {
 
     /// A setting of one plugin or one engine.
     pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
-        self.exchange.request.extensions_mut().insert(value);
+        self.call.exchange.request.extensions_mut().insert(value);
         self
     }
 
     /// Sees the events of this call, in addition to the client's observers.
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.exchange.trace.add(Arc::new(observer));
+        self.call.exchange.trace.add(Arc::new(observer));
         self
     }
 
@@ -234,8 +231,8 @@ impl RequestBuilder {
         if let Some(mistake) = self.mistake {
             return Err(mistake);
         }
-        let response = self.client.run(&mut self.exchange).await?;
-        Ok(Response::new(response, self.exchange))
+        self.client.run(&mut self.call).await?;
+        Ok(Response::new(self.call))
     }
 
     /// Makes a connection that this request would use, by its own settings and the client's, and keeps it for the calls to come; sends nothing.
@@ -246,7 +243,7 @@ impl RequestBuilder {
     pub async fn warm_up(self) -> Result<()> {
         match self.mistake {
             Some(mistake) => Err(mistake),
-            None => self.client.run_warm_up(self.exchange).await,
+            None => self.client.run_warm_up(self.call.exchange).await,
         }
     }
 
@@ -256,7 +253,7 @@ impl RequestBuilder {
 
     /// A header field, unless the user has set it.
     fn or_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        let own = self.exchange.request.headers_mut();
+        let own = self.call.exchange.request.headers_mut();
         let added = if own.contains_key(&name) { Ok(()) } else { append(own, name, value) };
         self.unless_mistaken(added)
     }
@@ -273,7 +270,7 @@ impl RequestBuilder {
         match HeaderValue::try_from(format!("{scheme} {token}")) {
             Ok(mut value) => {
                 value.set_sensitive(true);
-                let set = headers::set(self.exchange.request.headers_mut(), AUTHORIZATION, value);
+                let set = headers::set(self.call.exchange.request.headers_mut(), AUTHORIZATION, value);
                 self.unless_mistaken(set)
             }
             Err(_) => self.mistaken(Error::invalid(format!("the {scheme} token has characters that no header may have"))),
@@ -288,7 +285,7 @@ impl RequestBuilder {
     }
 
     fn mistaken(mut self, mistake: Error) -> Self {
-        let uri = self.exchange.request.uri();
+        let uri = self.call.exchange.request.uri();
         if self.mistake.is_none() {
             self.mistake = Some(if uri.host().is_some() { mistake.or_uri(uri) } else { mistake });
         }
@@ -314,7 +311,7 @@ fn with_query(uri: &Uri, added: &str) -> Result<Uri> {
 
 impl fmt::Debug for RequestBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let request = &self.exchange.request;
+        let request = &self.call.exchange.request;
         write!(f, "RequestBuilder({} {})", request.method(), url::display(request.uri()))
     }
 }

@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use http::{Extensions, HeaderMap, Request, StatusCode, Uri, Version};
+use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 
 use crate::body::Body;
+use crate::call::{ANSWERED, Call};
 use crate::connection::ConnectionInfo;
 use crate::error::{Error, ErrorKind, Result, Sent};
-use crate::exchange::Exchange;
 use crate::headers::Names;
 use crate::observer::Phase;
 use crate::redirect::{Hop, RedirectHistory};
@@ -33,42 +33,45 @@ use crate::url;
 /// # Ok(()) }
 /// ```
 pub struct Response {
-    inner: http::Response<Body>,
-    /// The call's, which is over: it knows the URL, the connection and the limits.
-    exchange: Box<Exchange>,
+    /// It is over, and knows the URL, the connection and the limits.
+    call: Box<Call>,
     trailers: Option<Box<HeaderMap>>,
 }
 
 impl Response {
-    /// The response to a call, whose exchange is over.
-    pub(crate) fn new(inner: http::Response<Body>, mut exchange: Box<Exchange>) -> Self {
+    /// The response to a call that succeeded.
+    pub(crate) fn new(mut call: Box<Call>) -> Self {
         // Whatever of it was not sent is of no more use.
-        *exchange.request.body_mut() = Body::empty();
-        Self {
-            inner,
-            exchange,
-            trailers: None,
-        }
+        *call.exchange.request.body_mut() = Body::empty();
+        Self { call, trailers: None }
+    }
+
+    fn inner(&self) -> &http::Response<Body> {
+        self.call.answer.as_ref().expect(ANSWERED)
+    }
+
+    fn body_mut(&mut self) -> &mut Body {
+        self.call.answer.as_mut().expect(ANSWERED).body_mut()
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.inner.status()
+        self.inner().status()
     }
 
     /// The header fields.
     pub fn headers(&self) -> &HeaderMap {
-        self.inner.headers()
+        self.inner().headers()
     }
 
     /// The protocol version that was really spoken.
     pub fn version(&self) -> Version {
-        self.inner.version()
+        self.inner().version()
     }
 
     /// The URL that answered, after redirects; without userinfo and fragment.
     pub fn url(&self) -> &Uri {
-        self.redirects().last().map_or(self.exchange.request.uri(), |hop| &hop.to)
+        self.redirects().last().map_or(self.call.exchange.request.uri(), |hop| &hop.to)
     }
 
     /// The redirects that led here, first one first.
@@ -78,7 +81,7 @@ impl Response {
 
     /// The connection that carried it, where the engine knows.
     pub fn connection(&self) -> Option<&ConnectionInfo> {
-        self.exchange.connection.as_deref().or_else(|| self.extensions().get())
+        self.call.exchange.connection.as_deref().or_else(|| self.extensions().get())
     }
 
     /// The peer's address, where the engine knows it ([`Capability::RemoteAddr`](crate::Capability::RemoteAddr)).
@@ -88,12 +91,12 @@ impl Response {
 
     /// What the engine and the plugins attached.
     pub fn extensions(&self) -> &Extensions {
-        self.inner.extensions()
+        self.inner().extensions()
     }
 
     /// The length of the body that is still to be read, where it is known.
     pub fn content_length(&self) -> Option<u64> {
-        self.inner.body().len()
+        self.inner().body().len()
     }
 
     /// A 4xx or 5xx as an error.
@@ -114,7 +117,7 @@ impl Response {
     /// # Errors
     /// Whatever ended the body early: a timeout, a closed connection, a violation of the protocol.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        while let Some(frame) = self.inner.body_mut().frame().await {
+        while let Some(frame) = self.body_mut().frame().await {
             match frame.map_err(|error| error.or_uri(self.url()))?.into_data() {
                 Ok(data) => return Ok(Some(data)),
                 Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
@@ -164,10 +167,10 @@ impl Response {
     }
 
     /// The body as a stream of chunks.
-    pub fn bytes_stream(self) -> BytesStream {
+    pub fn bytes_stream(mut self) -> BytesStream {
         BytesStream {
             url: self.url().clone(),
-            body: self.inner.into_body(),
+            body: std::mem::take(self.body_mut()),
         }
     }
 
@@ -184,13 +187,13 @@ impl Response {
     }
 
     async fn read(&mut self) -> Result<Bytes> {
-        let limit = self.exchange.limits.max_body_bytes();
+        let limit = self.call.exchange.limits.max_body_bytes();
         let announced = self.content_length();
         if let Some(length) = announced.filter(|&length| length > limit) {
             return Err(self.too_large(format!("the body has {length} bytes, more than the limit of {limit}")));
         }
         // What came together with its head is here as a whole.
-        if let Some(all) = self.inner.body_mut().take_all() {
+        if let Some(all) = self.body_mut().take_all() {
             return Ok(all);
         }
         let Some(first) = self.chunk().await? else {
@@ -281,7 +284,7 @@ impl fmt::Debug for Response {
             .field("version", &self.version())
             .field("url", &format_args!("{}", url::display(self.url())))
             .field("headers", &Names(self.headers()))
-            .field("body", self.inner.body())
+            .field("body", self.inner().body())
             .finish_non_exhaustive()
     }
 }
@@ -294,8 +297,9 @@ impl fmt::Debug for BytesStream {
 
 impl From<Response> for http::Response<Body> {
     fn from(response: Response) -> Self {
-        let mut inner = response.inner;
-        if let Some(connection) = response.exchange.connection {
+        let Call { exchange, answer } = *response.call;
+        let mut inner = answer.expect(ANSWERED);
+        if let Some(connection) = exchange.connection {
             inner.extensions_mut().insert(Arc::unwrap_or_clone(connection));
         }
         inner
@@ -305,6 +309,8 @@ impl From<Response> for http::Response<Body> {
 impl<B: Into<Body>> From<http::Response<B>> for Response {
     /// A response made elsewhere: in a test, say. Its URL is `/`.
     fn from(response: http::Response<B>) -> Self {
-        Self::new(response.map(Into::into), Box::new(Exchange::new(Request::default())))
+        let mut call = Call::new();
+        call.answer = Some(response.map(Into::into));
+        Self::new(call)
     }
 }
