@@ -191,7 +191,7 @@ impl Connection {
         }
         loop {
             match poll_fn(|cx| self.poll_event(cx)).await? {
-                h1::Event::Informational(head) => self.tell(&head),
+                h1::Event::Informational(head) => self.inform(&head),
                 event => return self.final_head(event),
             }
         }
@@ -208,7 +208,7 @@ impl Connection {
             match event.await? {
                 None => return Ok(None),
                 Some(h1::Event::Informational(head)) => {
-                    self.tell(&head);
+                    self.inform(&head);
                     if head.status == StatusCode::CONTINUE {
                         return Ok(None);
                     }
@@ -218,7 +218,7 @@ impl Connection {
         }
     }
 
-    fn tell(&self, head: &ResponseHead) {
+    fn inform(&self, head: &ResponseHead) {
         self.transfer.trace.emit(&Event::Informational {
             status: head.status,
             headers: &head.headers,
@@ -333,14 +333,13 @@ pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead) -> Response<Body
     let transfer = &mut conn.transfer;
     transfer.enter(Phase::Body);
     transfer.keep_alive = KeepAliveHint::of(&head.headers).timeout;
-    let mut response = response(head, &transfer.trace);
+    tell(&head, &transfer.trace);
     // A body that is here as a whole needs the connection no longer, whether it will be read or not.
     if transfer.is_sent
         && let Some((body, verdict)) = transfer.decoder.rest(&mut conn.read)
     {
         finish(lease, verdict);
-        *response.body_mut() = Body::from(body);
-        return response;
+        return response(head, Body::from(body));
     }
     let event = match transfer.is_sent {
         true => transfer.decoder.next(&mut conn.read),
@@ -348,13 +347,14 @@ pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead) -> Response<Body
     };
     let ahead = match event {
         Ok(h1::Event::End(Verdict::Switch)) => {
+            let mut response = response(head, Body::empty());
             let stream = Upgraded::new(RawStream::new(lease));
             response.extensions_mut().insert(OnUpgrade::new(stream));
             return response;
         }
         Ok(h1::Event::End(verdict)) => {
             finish(lease, verdict);
-            return response;
+            return response(head, Body::empty());
         }
         Ok(h1::Event::Data(data)) => Some(Ok(Frame::data(data))),
         Ok(h1::Event::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
@@ -362,8 +362,7 @@ pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead) -> Response<Body
         Err(error) => Some(Err(conn.refused(error))),
     };
     let lease = Some(lease);
-    *response.body_mut() = Body::wrap(ResponseBody { ahead, lease });
-    response
+    response(head, Body::wrap(ResponseBody { ahead, lease }))
 }
 
 /// The response is complete.
@@ -383,13 +382,17 @@ fn finish(mut lease: Exclusive, verdict: Verdict) {
     });
 }
 
-/// A response without its body.
-pub(crate) fn response(head: ResponseHead, trace: &Trace) -> Response<Body> {
+/// Tells of a response's head.
+pub(crate) fn tell(head: &ResponseHead, trace: &Trace) {
     trace.emit(&Event::ResponseHead {
         status: head.status,
         version: head.version,
     });
-    let mut response = Response::new(Body::empty());
+}
+
+/// The response of a head and its body.
+pub(crate) fn response(head: ResponseHead, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.version_mut() = head.version;
     *response.headers_mut() = head.headers;

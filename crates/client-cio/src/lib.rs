@@ -41,7 +41,7 @@ use std::fmt;
 
 use client_core::{Body, Capabilities, Capability, Engine, ErrorKind, Event, Exchange, Result, Sent};
 use client_transport::engine_on_transport;
-use client_transport::route::Versions;
+use client_transport::route::{Route, Versions};
 use client_transport::transport::{self, Transport};
 use http::Response;
 
@@ -68,12 +68,12 @@ impl Cio {
 
 impl Cio {
     /// On a connection that others share. Whoever loses it to another's mistake goes on alone: the request is safe (RFC 9110 §9.2.1).
-    async fn in_line(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
-        let (route, wire) = (self.transport.route(exchange, Versions::Http1)?, self.transport.wire());
+    async fn in_line(&self, route: &Route, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let wire = self.transport.wire();
         match wire.execute(&route.clone().pipelined(), exchange).await {
             Err(error) if error.kind() == ErrorKind::Closed && error.sent() == Sent::Maybe => {
                 exchange.trace.emit(&Event::Retried { reason: &error });
-                wire.execute(&route, exchange).await
+                wire.execute(route, exchange).await
             }
             answer => answer,
         }
@@ -117,11 +117,12 @@ impl Engine for Cio {
     }
 
     async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let route = self.transport.route(exchange, Versions::Http1)?;
         if self.pipelining && pipeline::is_eligible(&exchange.request) {
             // On the heap: it is large, and few use it.
-            return Box::pin(self.in_line(exchange)).await;
+            return Box::pin(self.in_line(&route, exchange)).await;
         }
-        self.transport.execute(exchange, Versions::Http1).await
+        self.transport.wire().execute(&route, exchange).await
     }
 
     async fn warm_up(&self, mut exchange: Exchange) -> Result<()> {

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::connection::READ_SIZE;
 use crate::connection::{Connection, H1};
-use crate::driver::{closed, encode, head_limits, refused, response};
+use crate::driver::{closed, encode, head_limits, refused, response, tell};
 use crate::h1::{self, CloseReason, RequestFraming, ResponseDecoder, ResponseHead, Verdict};
 use client_transport::silence::{Silence, SocketTimeout};
 
@@ -279,16 +279,16 @@ impl Turn {
     fn respond(mut self, head: ResponseHead) -> Response<Body> {
         self.phase = Phase::Body;
         self.trace.enter(Phase::Body);
-        let mut response = response(head, &self.trace);
+        tell(&head, &self.trace);
         // An answer that is here as a whole holds up nobody, whether its body will be read or not.
-        *response.body_mut() = match self.whole() {
+        let body = match self.whole() {
             Some((body, verdict)) => {
                 self.finish(verdict);
                 body
             }
             None => Body::wrap(TurnBody(Some(self))),
         };
-        response
+        response(head, body)
     }
 
     /// The body, if all of it has been received and its length is known.

@@ -74,14 +74,14 @@ fn write_head(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), InvalidRe
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     write_target(out, head)?;
+    // RFC 9110 §7.2: "A user agent that sends Host SHOULD send it as the first field in the header section".
     out.extend_from_slice(match head.version {
-        Version::HTTP_11 => b" HTTP/1.1\r\n",
-        Version::HTTP_10 => b" HTTP/1.0\r\n",
+        Version::HTTP_11 => b" HTTP/1.1\r\nhost: ",
+        Version::HTTP_10 => b" HTTP/1.0\r\nhost: ",
         other => return Err(InvalidRequest::Version(other)),
     });
-
-    // RFC 9110 §7.2: "A user agent that sends Host SHOULD send it as the first field in the header section".
-    write_field(out, HOST.as_str(), host(head)?);
+    out.extend_from_slice(host(head)?);
+    out.extend_from_slice(b"\r\n");
     write_framing(out, head)?;
     if let Some(credentials) = head.proxy_authorization {
         write_field(out, PROXY_AUTHORIZATION.as_str(), credentials.as_bytes());

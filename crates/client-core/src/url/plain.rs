@@ -66,6 +66,9 @@ fn plain_port(text: &[u8], default: u32) -> Option<usize> {
 /// as it would be printed.
 fn plain_host(text: &[u8]) -> Option<usize> {
     let is_plain_label = |label: &[u8]| !matches!(label, [] | [b'-', ..] | [.., b'-'] | [_, _, b'-', b'-', ..]);
+    if let Some(len) = printed_address(text) {
+        return Some(len);
+    }
     let (mut label, mut len) = (0, 0);
     while let Some(&byte) = text.get(len) {
         if CLASSES[usize::from(byte)] & HOST == 0 {
@@ -79,25 +82,31 @@ fn plain_host(text: &[u8]) -> Option<usize> {
         }
         len += 1;
     }
-    // A last label that begins with a digit may make it an address, in any of its forms.
+    // A last label that begins with a digit may make it an address, in any of its other forms.
     let last = &text[label..len];
-    (is_plain_label(last) && (!last[0].is_ascii_digit() || is_printed_address(&text[..len]))).then_some(len)
+    (is_plain_label(last) && !last[0].is_ascii_digit()).then_some(len)
 }
 
-/// Four numbers as they would be printed. The type's own parser does the same, and costs twice as much.
-fn is_printed_address(host: &[u8]) -> bool {
-    let mut numbers = 0;
-    host.split(|&byte| byte == b'.').all(|number| {
-        numbers += 1;
-        match number {
-            [a] => a.is_ascii_digit(),
-            [b'1'..=b'9', a] => a.is_ascii_digit(),
-            [b'1', a, b] => a.is_ascii_digit() && b.is_ascii_digit(),
-            [b'2', b'0'..=b'4', a] => a.is_ascii_digit(),
-            [b'2', b'5', b'0'..=b'5'] => true,
-            _ => false,
+/// The length of an IPv4 address at the beginning, where nothing else of a host follows it: four numbers as they would be printed.
+fn printed_address(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for separator in [b'.', b'.', b'.', b':'] {
+        let (start, mut number) = (at, 0);
+        while let Some(digit @ b'0'..=b'9') = text.get(at)
+            && at < start + 3
+        {
+            number = 10 * number + u32::from(digit - b'0');
+            at += 1;
         }
-    }) && numbers == 4
+        let is_printed = at > start && number <= 255 && (text[start] != b'0' || at == start + 1);
+        match text.get(at) {
+            Some(&byte) if is_printed && byte == separator => {}
+            None | Some(b'/') if is_printed && separator == b':' => {}
+            _ => return None,
+        }
+        at += 1;
+    }
+    Some(at - 1)
 }
 
 /// A path (which begins with a slash) and perhaps a query of bytes that are in no percent-encode set, without a segment that may be a dot segment, and without a fragment.
