@@ -121,6 +121,7 @@ fn turn(plan: &Plan, server: &Server, workload: &Workload, subject: SubjectName)
 
 /// Runs a driver, and returns what it prints.
 fn drive(command: &mut Command, job: &Job) -> Result<String> {
+    let command = machine::copy_evenly(command);
     let mut driver = command.arg(DRIVE).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     driver.stdin.take().ok_or("no pipe")?.write_all(&serde_json::to_vec(job)?)?;
     let output = driver.wait_with_output()?;

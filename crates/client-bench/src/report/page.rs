@@ -140,6 +140,10 @@ fn intro(results: &Results) -> String {
            connections are made, and when.\n\
          - The load is closed: a worker asks again when it has its answer, so latencies do not show what a queue would add (coordinated omission).\n\
          - All of a client runs on one core. Clients that spread over threads (isahc, ureq) show what their work costs, not how it would spread.\n\
+         - Clients and server run with glibc's `rep movsb` switched off (`GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=0x40000000`). On AMD's processors since Zen 3, glibc \
+           before 2.40 copies large blocks by it, 25 times slower where two buffers happen to lie a few bytes apart modulo 4,096. In records of TLS they often do: \
+           `download-tls` then cost most clients, ours and others, twice as much as here, and some not, by the chance of their heap's layout. That is the machine's, not a client's; \
+           but it is what a program on such a machine pays.\n\
          - wrk and h2load are whole processes, measured with their start; neither makes an object of a response. h2load makes no new header block \
            for each request.\n\
          - The clients do not do the same: the floor and the bare connections have no pool, no redirects and no time limits. That is what the ratios are to show.\n\n\

@@ -63,7 +63,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
+        let mut process = machine::copy_evenly(&mut Command::new(std::env::current_exe()?))
             .arg(SERVE)
             // Its end is the server's signal to end: also when this process is killed.
             .stdin(Stdio::piped())
