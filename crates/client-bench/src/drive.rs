@@ -28,6 +28,8 @@ pub(crate) struct Job {
     pub(crate) subject: SubjectName,
     pub(crate) target: Target,
     pub(crate) scale: Scale,
+    /// Which turn of the run this is.
+    pub(crate) turn: usize,
     /// Instead of measuring, only make so many requests: another program counts.
     pub(crate) only_requests: Option<u64>,
 }
@@ -44,6 +46,12 @@ pub(crate) struct Scale {
     /// How long one turn may take.
     pub(crate) patience: Duration,
 }
+
+/// The server holds its answer to this back until it is told to give it.
+const HOLD: &str = "/hold";
+
+/// The server closes the connection after this.
+const CLOSE: &str = "/close";
 
 /// The driver process.
 pub(crate) fn drive(allocations: Option<AllocationCounter>) -> Result<()> {
@@ -91,7 +99,10 @@ fn run<S: Subject>(job: &Job, allocations: Option<AllocationCounter>) -> Result<
     runtime.block_on(async {
         let subject = Arc::new(S::new(&setup)?);
         match workload.kind {
-            Kind::Closed { workers, path, .. } => closed::run(subject, job, &job.url(workload, path)?, workers).await,
+            Kind::Closed { workers, path, with } => {
+                let (first, url) = (job.first_url(workload, path, with)?, job.url(workload, path)?);
+                closed::run(subject, job, (first.as_ref(), &url), workers).await
+            }
             Kind::Transfer(direction) => transfer::run(&*subject, job, direction).await,
             Kind::Memory => memory::run(subject, job).await,
             Kind::Counts => counted::run(&*subject, job, allocations).await,
@@ -140,7 +151,18 @@ impl Job {
             (Version::Http2, false) => self.target.h2c,
             (Version::Http2, true) => self.target.h2_tls,
         };
-        Url::new(workload.tls, SocketAddr::from((Ipv4Addr::LOCALHOST, port)), path)
+        // Each closed connection keeps its ports for a minute, and those of an address run out: whose turn was later would search longer for a free one.
+        let last = match path {
+            CLOSE if port == self.target.h1 => 1 + self.turn % usize::from(self.target.addresses),
+            _ => 1,
+        };
+        Url::new(workload.tls, SocketAddr::from((Ipv4Addr::new(127, 0, 0, u8::try_from(last)?), port)), path)
+    }
+
+    /// What each worker asks for first, where that shall wait until all have asked: so that each has a connection then.
+    fn first_url(&self, workload: &Workload, path: &str, with: With) -> Result<Option<Url>> {
+        let is_kept = workload.version == Version::Http1 && path != CLOSE && !matches!(with, With::Pipeline(_));
+        (is_kept && workload.server == Server::Canned).then(|| self.url(workload, HOLD)).transpose()
     }
 
     fn transfer_url(&self, direction: Direction, len: u64) -> Result<Url> {

@@ -40,6 +40,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Results> {
         load: machine::load(),
         ..Results::default()
     };
+    let mut turn = 0;
     for workload in &plan.workloads {
         eprintln!("{:<18}{}", workload.name, workload.about);
         if workload.server == workload::Server::Nginx && server.target.nginx.is_none() {
@@ -55,7 +56,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Results> {
         };
         for round in 0..rounds {
             for &subject in &subjects {
-                match turn(plan, &server, workload, subject) {
+                turn += 1;
+                match sample(plan, &server, workload, subject, turn) {
                     Ok(sample) => results.records.push(Record {
                         workload: workload.name.to_owned(),
                         subject,
@@ -101,12 +103,13 @@ fn skip(skipped: &mut Vec<String>, what: String) {
     }
 }
 
-fn turn(plan: &Plan, server: &Server, workload: &Workload, subject: SubjectName) -> Result<Sample> {
+fn sample(plan: &Plan, server: &Server, workload: &Workload, subject: SubjectName, turn: usize) -> Result<Sample> {
     let job = Job {
         workload: workload.name.to_owned(),
         subject,
         target: server.target.clone(),
         scale: plan.scale,
+        turn,
         only_requests: None,
     };
     match workload.kind {

@@ -1,19 +1,27 @@
 //! A closed loop: workers that ask again as soon as they have their answer. A warm-up, then a measured time.
+//!
+//! The warm-up is over when every worker has had an answer, and some time after. Where connections are kept, all workers ask at once for something that is
+//! held back until all have asked, so that then as many connections exist as will be used: 256 handshakes take longer than a short warm-up.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use hdrhistogram::Histogram;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::{Job, check_small};
 use crate::results::{Latency, Sample};
 use crate::server::Control;
 use crate::subjects::{Subject, Url, Worker};
 use crate::{Result, machine};
+
+/// If for so long no further request came to be held, none will before some are answered.
+const STANDSTILL: Duration = Duration::from_millis(500);
 
 /// What the workers write down together. One lock, taken by one thread: the clients under test have one core.
 struct Record {
@@ -37,7 +45,12 @@ impl Shared {
     }
 }
 
-pub(super) async fn run<S: Subject>(subject: Arc<S>, job: &Job, url: &Url, workers: usize) -> Result<Sample> {
+pub(super) async fn run<S: Subject>(
+    subject: Arc<S>,
+    job: &Job,
+    (held, url): (Option<&Url>, &Url),
+    workers: usize,
+) -> Result<Sample> {
     let shared = Arc::new(Shared {
         record: Mutex::new(Record {
             // In nanoseconds, up to 100 s, to three digits.
@@ -46,19 +59,22 @@ pub(super) async fn run<S: Subject>(subject: Arc<S>, job: &Job, url: &Url, worke
         }),
         stop: AtomicBool::new(false),
     });
-    let mut finished = Vec::new();
+    let (mut begun, mut finished) = (Vec::new(), Vec::new());
     for _ in 0..workers {
         let worker = subject.worker(url).await?;
-        let (work, (done, ended)) = (work(worker, url.clone(), Arc::clone(&shared)), oneshot::channel());
+        let ((ready, begins), (done, ends)) = (oneshot::channel(), oneshot::channel());
+        let work = work(worker, held.unwrap_or(url).clone(), ready, url.clone(), Arc::clone(&shared));
         let work = async {
             work.await;
             let _ = done.send(());
         };
         start(work, S::BLOCKS)?;
-        finished.push(ended);
+        begun.push(begins);
+        finished.push(ends);
     }
 
     let mut control = Control::new(&job.target)?;
+    all_begun(begun, held.is_some().then_some(&mut control), workers as u64).await?;
     tokio::time::sleep(job.scale.warm_up).await;
     let server_before = control.cpu_time()?;
     shared.record().latencies.clear();
@@ -93,6 +109,25 @@ pub(super) async fn run<S: Subject>(subject: Arc<S>, job: &Job, url: &Url, worke
     })
 }
 
+/// Waits until all workers have had their first answer, which the server holds back where there is a `control`: until as many are held as there are workers,
+/// or no more come. libcurl, for one, waits with the second connection for the first one's answer, in case that turns out to be HTTP/2.
+async fn all_begun(begun: Vec<oneshot::Receiver<()>>, mut control: Option<&mut Control>, workers: u64) -> Result<()> {
+    // One that failed has said why, and is over, too.
+    let mut begun = pin!(join_all(begun));
+    let (mut most, mut since) = (0, Instant::now());
+    while timeout(Duration::from_millis(2), &mut begun).await.is_err() {
+        let Some(control) = &mut control else { continue };
+        let held = control.held()?;
+        if held > most {
+            (most, since) = (held, Instant::now());
+        }
+        if held == workers || since.elapsed() > STANDSTILL {
+            control.release()?;
+        }
+    }
+    Ok(())
+}
+
 fn start(work: impl Future<Output = ()> + Send + 'static, blocks: bool) -> Result<()> {
     if blocks {
         let small_stack = std::thread::Builder::new().stack_size(256 << 10);
@@ -103,7 +138,12 @@ fn start(work: impl Future<Output = ()> + Send + 'static, blocks: bool) -> Resul
     Ok(())
 }
 
-async fn work(mut worker: impl Worker, url: Url, shared: Arc<Shared>) {
+/// Asks for `first` once, tells that it is `ready`, and then asks for `url` again and again.
+async fn work(mut worker: impl Worker, first: Url, ready: oneshot::Sender<()>, url: Url, shared: Arc<Shared>) {
+    if let Err(error) = worker.get(&first).await.and_then(check_small) {
+        return shared.fail(&error);
+    }
+    let _ = ready.send(());
     let mut last = Instant::now();
     while !shared.stop.load(Ordering::Relaxed) {
         if let Err(error) = worker.get(&url).await.and_then(check_small) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use super::{Job, check_small};
+use super::{HOLD, Job, check_small};
 use crate::results::{Memory, Sample};
 use crate::server::{ADDRESSES, BURST_ADDRESS, Control};
 use crate::subjects::{Subject, Url, Worker};
@@ -62,7 +62,7 @@ type Call<W> = tokio::task::JoinHandle<Result<W>>;
 
 fn start<S: Subject>(subject: &Arc<S>, job: &Job, last: u8, count: usize) -> Result<Vec<Call<S::Worker>>> {
     let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), job.target.h1));
-    let url = Arc::new(Url::new(false, address, "/hold")?);
+    let url = Arc::new(Url::new(false, address, HOLD)?);
     let call = |subject: Arc<S>, url: Arc<Url>| async move {
         let mut worker = subject.worker(&url).await?;
         check_small(worker.get(&url).await?)?;

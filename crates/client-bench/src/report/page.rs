@@ -129,6 +129,8 @@ fn intro(results: &Results) -> String {
          - **Ratios within a round.** All clients have their turn, then all again, {rounds} rounds (large bodies three; counts and memory one). A ratio is that of two \
            turns of one round; the tables show medians, and half the distance between the extremes as the spread. The *floor* is a loop over a socket and `httparse`, \
            written by hand for just this server: no pool, no types, no allocation. For HTTP/2 it is the h2 crate's own client.\n\
+         - **Kept connections are made before.** A closed loop is measured when every worker has had an answer, and some time after. All ask at once first, for an answer that is \
+           held back until all have asked, so that each has its connection and no handshake falls into the measure.\n\
          - **Every answer is checked**, its status and the length of its content. A client that fails is listed at the end, not left out.\n\
          - **Counts** are exact: allocations by a counting allocator over 1,000 warm GETs; system calls (waiting included) by `strace -c` and user-space instructions \
            by callgrind, each as the difference of two processes that make 1,200 and 200 requests.\n\

@@ -44,6 +44,8 @@ pub(crate) struct Target {
     pub(crate) control: SocketAddr,
     /// HTTP/1.1, on 127.0.0.1 to 127.0.0.51.
     pub(crate) h1: u16,
+    /// How many of these addresses are up.
+    pub(crate) addresses: u8,
     pub(crate) h1_tls: u16,
     pub(crate) h2c: u16,
     pub(crate) h2_tls: u16,
@@ -120,9 +122,10 @@ pub(crate) fn serve() -> Result<()> {
         let h2_tls = certificate.acceptor(&[b"h2"])?;
 
         let h1 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let target = Target {
+        let mut target = Target {
             control: control::start(&shared).await?,
             h1: h1.local_addr()?.port(),
+            addresses: 1,
             h1_tls: listen({
                 let (shared, tls) = (Arc::clone(&shared), plain_tls);
                 move |stream| over_tls(tls.clone(), stream, Arc::clone(&shared), h1::serve)
@@ -154,6 +157,7 @@ pub(crate) fn serve() -> Result<()> {
             // Elsewhere than on Linux only the first of the loopback addresses is up.
             if let Ok(listener) = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), target.h1)).await {
                 accept(listener, on_addresses.clone());
+                target.addresses = last;
             }
         }
         println!("{}", serde_json::to_string(&target)?);
