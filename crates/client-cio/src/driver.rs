@@ -39,6 +39,7 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 const MAX_READ_SIZE: usize = 128 << 10;
 
 /// The body's length decides (RFC 9112 §6); trailers need chunks to follow.
+#[inline]
 fn framing(body: &Body) -> RequestFraming {
     match body.len() {
         _ if body.has_trailers() => RequestFraming::Chunked,
@@ -48,6 +49,7 @@ fn framing(body: &Body) -> RequestFraming {
     }
 }
 
+#[inline]
 pub(crate) fn encode(out: &mut Vec<u8>, exchange: &Exchange, framing: RequestFraming, proxy: Option<&Proxy>) -> Result<()> {
     let request = &exchange.request;
     let uri = request.uri();
@@ -89,6 +91,7 @@ fn tunnel_target(request: &Request<Body>, authority: &Authority) -> Result<Autho
         .map_err(|error: http::uri::InvalidUri| Error::new(ErrorKind::InvalidRequest, format!("CONNECT target: {error}")))
 }
 
+#[inline]
 pub(crate) fn head_limits(limits: &Limits) -> HeadLimits {
     HeadLimits {
         bytes: limits.max_head_bytes(),
@@ -156,6 +159,7 @@ impl Transfer {
 }
 impl Connection {
     /// Makes ready to send the request's head. A request that cannot be sent is refused, and the connection as good as before.
+    #[inline]
     pub(crate) fn begin(&mut self, exchange: &Exchange, default: SocketTimeout) -> Result<()> {
         let request = &exchange.request;
         let (headers, framing) = (request.headers(), framing(request.body()));
@@ -273,6 +277,7 @@ impl Connection {
     }
 
     /// Sends what can be sent now. Whether we wait for the peer, and not for our own producer.
+    #[inline]
     fn send(&mut self, cx: &mut Context<'_>) -> Result<bool> {
         let Self { transfer, stream, .. } = self;
         if transfer.is_sent || transfer.broken.is_some() {
@@ -366,6 +371,7 @@ pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead) -> Response<Body
 }
 
 /// The response is complete.
+#[inline]
 fn finish(mut lease: Exclusive, verdict: Verdict) {
     let Connection { transfer, read, .. } = lease.conn();
     let verdict = verdict.with_request(RequestSide {
@@ -383,6 +389,7 @@ fn finish(mut lease: Exclusive, verdict: Verdict) {
 }
 
 /// Tells of a response's head.
+#[inline]
 pub(crate) fn tell(head: &ResponseHead, trace: &Trace) {
     trace.emit(&Event::ResponseHead {
         status: head.status,
@@ -391,6 +398,7 @@ pub(crate) fn tell(head: &ResponseHead, trace: &Trace) {
 }
 
 /// The response of a head and its body.
+#[inline]
 pub(crate) fn response(head: ResponseHead, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = head.status;

@@ -11,6 +11,7 @@ use crate::exchange::{Exchange, RequestTarget, UnixSocket};
 use crate::timeouts::{TimeoutKind, Timeouts};
 
 /// Refuses what is wrong with the exchange itself, then what the engine cannot do.
+#[inline]
 pub(crate) fn check(exchange: &mut Exchange, engine: Capabilities) -> Result<()> {
     exchange.timeouts.check()?;
     if exchange.request.method() == Method::TRACE && !exchange.request.body().is_empty() {
@@ -27,6 +28,7 @@ pub(crate) fn check(exchange: &mut Exchange, engine: Capabilities) -> Result<()>
 
 /// Refuses what the engine cannot do. Asked again for every exchange: a redirect may lead to https, a plugin may turn a body into a
 /// stream.
+#[inline]
 pub(crate) fn supported(exchange: &Exchange, engine: Capabilities) -> Result<()> {
     match asked(exchange).missing_in(engine) {
         Some(capability) => Err(Error::unsupported(capability)),
@@ -95,6 +97,7 @@ fn expectation(exchange: &Exchange) -> Result<()> {
 }
 
 /// Everything the exchange asks of an engine.
+#[inline]
 fn asked(exchange: &Exchange) -> Capabilities {
     let request = &exchange.request;
     let (headers, body) = (request.headers(), request.body());
@@ -124,6 +127,7 @@ fn asked(exchange: &Exchange) -> Capabilities {
 }
 
 /// What time limits ask of an engine; that of the whole call is the core's own.
+#[inline]
 pub(crate) fn asked_by(timeouts: &Timeouts) -> Capabilities {
     let is_set = |kind| timeouts.get(kind).is_some();
     Capabilities::NONE

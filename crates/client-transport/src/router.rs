@@ -46,6 +46,7 @@ impl Router {
     /// # Errors
     /// [`InvalidRequest`](client_core::ErrorKind::InvalidRequest) for a URI or a setting of the request that makes no sense;
     /// [`Engine`](client_core::ErrorKind::Engine) outside of a runtime.
+    #[inline]
     pub fn route(&self, exchange: &Exchange, versions: Versions) -> Result<Route> {
         let uri = exchange.request.uri();
         let route = Route::new(Origin::of(uri)?, versions).on_runtime(self.dispatcher.id()?);
@@ -92,6 +93,7 @@ impl Router {
 }
 
 /// What the request itself says, if it says anything.
+#[inline]
 fn of_request(exchange: &Exchange) -> Result<Option<RouteOptions>> {
     let extensions = exchange.request.extensions();
     let (options, socket) = (extensions.get::<RouteOptions>(), extensions.get::<UnixSocket>());

@@ -44,6 +44,7 @@ pub struct ResponseDecoder {
 
 impl ResponseDecoder {
     /// A decoder for the response to a request with `method`.
+    #[inline]
     pub fn new(method: &Method, limits: HeadLimits) -> Self {
         Self {
             method: method.clone(),
@@ -89,6 +90,7 @@ impl ResponseDecoder {
 
     /// The rest of a body of known length, if all of it is in `buf`, and what becomes of the connection: most small ones come together with their
     /// head. `None` changes nothing.
+    #[inline]
     pub fn rest(&mut self, buf: &mut BytesMut) -> Option<(Bytes, Verdict)> {
         let State::Body(body) = &mut self.state else {
             return None;
@@ -108,6 +110,7 @@ impl ResponseDecoder {
 
     /// Whether any byte of a response was seen. If not, a request on a reused connection may be tried on another
     /// (RFC 9112 §9.3.1).
+    #[inline]
     pub fn started(&self) -> bool {
         self.started
     }

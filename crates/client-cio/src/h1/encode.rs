@@ -58,6 +58,7 @@ pub enum RequestFraming {
 }
 
 /// Appends a request head to `out`, the final empty line included. On an error `out` is as it was.
+#[inline]
 pub fn encode_head(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), InvalidRequest> {
     let start = out.len();
     let written = write_head(out, head);
@@ -67,6 +68,7 @@ pub fn encode_head(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), Inva
     written
 }
 
+#[inline]
 fn write_head(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), InvalidRequest> {
     check_method(head)?;
 
@@ -101,6 +103,7 @@ fn write_head(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), InvalidRe
 }
 
 /// What a method allows: its form of target, and a body or none.
+#[inline]
 fn check_method(head: &RequestHead<'_>) -> Result<(), InvalidRequest> {
     let has_body = !matches!(head.framing, RequestFraming::None | RequestFraming::Length(0));
     match (head.method, head.target) {
@@ -125,6 +128,7 @@ fn check_method(head: &RequestHead<'_>) -> Result<(), InvalidRequest> {
     }
 }
 
+#[inline]
 fn write_target(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), InvalidRequest> {
     let start = out.len();
     match head.target {
@@ -167,6 +171,7 @@ fn is_graphic(bytes: &[u8]) -> bool {
 }
 
 /// `absolute-path [ "?" query ]`. The type also holds `?query` alone (its path counts as `/`) and `*`.
+#[inline]
 fn write_path(out: &mut Vec<u8>, path_and_query: &PathAndQuery) -> Result<(), InvalidRequest> {
     let path = path_and_query.path();
     if !path.starts_with('/') {
@@ -187,6 +192,7 @@ fn without_userinfo(authority: &Authority) -> &[u8] {
 }
 
 /// The one value of `Host`: the user's, else the target's (RFC 9112 §3.2).
+#[inline]
 fn host<'a>(head: &RequestHead<'a>) -> Result<&'a [u8], InvalidRequest> {
     let mut own = head.headers.get_all(HOST).into_iter();
     let host = own.next().map_or(head.host, |value| value.as_bytes());
@@ -203,6 +209,7 @@ fn host<'a>(head: &RequestHead<'a>) -> Result<&'a [u8], InvalidRequest> {
 }
 
 /// `Content-Length` or `Transfer-Encoding`, never both, and a length set by hand only if it is true.
+#[inline]
 fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), InvalidRequest> {
     // RFC 9110 §8.6: send 0 "when the method defines a meaning for enclosed content", and nothing when it does not: some
     // servers refuse a GET with `Content-Length: 0`.
@@ -241,6 +248,7 @@ fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), Invali
     Ok(())
 }
 
+#[inline]
 fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");

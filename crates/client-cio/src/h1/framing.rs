@@ -28,6 +28,7 @@ pub enum Framing {
 ///
 /// Stricter than the RFC asks of a client where a lenient reading is the shape of an attack: `Transfer-Encoding` together
 /// with `Content-Length`, and any coding but exactly `chunked`, are errors.
+#[inline]
 pub fn framing(request_method: &Method, head: &ResponseHead) -> Result<Framing, ProtocolError> {
     let status = head.status;
 
@@ -89,6 +90,7 @@ fn transfer_encoding(head: &ResponseHead) -> Result<Framing, ProtocolError> {
 }
 
 /// Rules 5 and 6, and RFC 9110 §8.6: `1*DIGIT`, and identical repetitions (over lines or in a list) count as one.
+#[inline]
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, ProtocolError> {
     // One line with one number, as nearly always.
     let mut lines = headers.iter().filter(|(name, _)| *name == CONTENT_LENGTH).map(|(_, value)| value.as_bytes());

@@ -69,6 +69,7 @@ pub struct ResponseSide {
 
 impl ResponseSide {
     /// The verdict as far as the response goes (RFC 9112 §9.3).
+    #[inline]
     pub fn verdict(&self) -> Verdict {
         match self.framing {
             Framing::Tunnel => Verdict::Switch,
@@ -93,6 +94,7 @@ pub struct RequestSide {
 impl Verdict {
     /// The response's verdict, with the request's side taken into account. It can only become worse.
     #[must_use]
+    #[inline]
     pub fn with_request(self, request: RequestSide) -> Self {
         match self {
             Self::Reuse | Self::Switch if !request.finished => Self::Close(CloseReason::RequestUnfinished),
@@ -113,6 +115,7 @@ pub struct ConnectionOptions {
 
 impl ConnectionOptions {
     /// Reads them from the fields of a message.
+    #[inline]
     pub fn of(headers: &HeaderMap) -> Self {
         let mut options = Self::default();
         if !has(headers, &CONNECTION) {
