@@ -69,8 +69,12 @@ fn is_normal(authority: &[u8], secure: bool) -> bool {
         None => (authority, None),
         Some(colon) => (&authority[..colon], Some(&authority[colon + 1..])),
     };
-    let default: &[u8] = if secure { b"443" } else { b"80" };
-    let is_normal_port = port.is_none_or(|port| !matches!(port, [] | [b'0', ..]) && port != default);
+    let is_normal_port = match port {
+        Some([] | [b'0', ..]) => false,
+        Some(b"443") => !secure,
+        Some(b"80") => secure,
+        _ => true,
+    };
     !has_odd && !host.is_empty() && is_normal_port
 }
 
