@@ -157,8 +157,11 @@ impl Transfer {
         self.trace.enter(phase);
     }
 }
+
 impl Connection {
     /// Makes ready to send the request's head. A request that cannot be sent is refused, and the connection as good as before.
+    ///
+    /// What [`Transfer::end`] leaves of the exchange before is set anew here, field by field: all of it in one value would be moved.
     #[inline]
     pub(crate) fn begin(&mut self, exchange: &Exchange, default: SocketTimeout) -> Result<()> {
         let request = &exchange.request;
