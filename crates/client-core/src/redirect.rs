@@ -286,7 +286,7 @@ impl Following {
             to: &hop.to,
         });
         // The connection is free again before the next exchange asks for one.
-        drop(std::mem::take(response.body_mut()));
+        drop(std::mem::take(response));
         if let Some(head) = self.head.take() {
             let is_calls_own = exchange.is_calls_own;
             *exchange = *head;
