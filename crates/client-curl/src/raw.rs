@@ -165,21 +165,24 @@ pub(crate) fn has_bytes(socket: Socket) -> bool {
     SockRef::from(&borrow(socket)).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|n| n > 0)
 }
 
-/// Waits for what `interest` says of a socket of libcurl's, from now on.
+/// Waits for what `interest` says of a socket of libcurl's, from now on until [`forget`].
 pub(crate) fn watch(poller: &Poller, socket: Socket, interest: Event) -> io::Result<()> {
-    let changed = poller.modify_with_mode(borrow(socket), interest, PollMode::Level);
-    match changed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // SAFETY: libcurl says that it is done with a socket before it closes it, and `forget` is called then.
-            unsafe { poller.add_with_mode(socket, interest, PollMode::Level) }
-        }
+    // SAFETY: libcurl says that it is done with a socket before it closes it, and `forget` is called then.
+    unsafe { poller.add_with_mode(socket, interest, PollMode::Level) }
+}
+
+/// Waits for something else of a socket that is watched.
+pub(crate) fn watch_for(poller: &Poller, socket: Socket, interest: Event) -> io::Result<()> {
+    match poller.modify_with_mode(borrow(socket), interest, PollMode::Level) {
+        // One that was closed unsaid, and its number given to another.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => watch(poller, socket, interest),
         other => other,
     }
 }
 
 /// Waits no longer for this socket.
 pub(crate) fn forget(poller: &Poller, socket: Socket) {
-    // It fails where the socket was never watched.
+    // It fails where watching it had failed.
     let _ = poller.delete(borrow(socket));
 }
 

@@ -96,16 +96,23 @@ impl Worker {
         let poller = Arc::clone(poller);
         let forgotten = Arc::<Mutex<Vec<Socket>>>::default();
         let closed = Arc::clone(&forgotten);
+        let mut watched = HashSet::new();
         let watch = move |socket: Socket, wanted: curl::multi::SocketEvents, _| {
             if wanted.remove() {
                 lock(&closed).push(socket);
-                return raw::forget(&poller, socket);
+                if watched.remove(&socket) {
+                    raw::forget(&poller, socket);
+                }
+                return;
             }
             let key = usize::try_from(socket).unwrap_or_default();
             let interest =
                 Event::new(key, wanted.input() || wanted.input_and_output(), wanted.output() || wanted.input_and_output());
             // A socket that cannot be watched is one that never becomes ready: the limits end its transfer.
-            let _ = raw::watch(&poller, socket, interest);
+            match watched.insert(socket) {
+                true => drop(raw::watch(&poller, socket, interest)),
+                false => drop(raw::watch_for(&poller, socket, interest)),
+            }
         };
         // Refused only by a libcurl without the interface, which is older than Rust.
         let _ = multi.socket_function(watch);
