@@ -124,7 +124,6 @@ use tokio::runtime::Handle;
 
 use self::call::{Call, Silence, Wanted};
 use self::clients::{Clients, Recipe, Source};
-use self::response::Asked;
 use self::runtime::Dispatcher;
 
 pub use reqwest;
@@ -190,7 +189,7 @@ impl Engine for Reqwest {
 
     async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
         let runtime = self.dispatcher.current()?;
-        self.dispatcher.run(self.perform(runtime, exchange.take())).await
+        self.dispatcher.run(self.perform(runtime, exchange)).await
     }
 
     fn check(&self) -> Result<()> {
@@ -211,24 +210,25 @@ impl Engine for Reqwest {
 
 impl Reqwest {
     /// The exchange, and once more where repeating it is safe.
-    async fn perform(&self, runtime: Handle, exchange: Exchange) -> Result<Response<Body>> {
-        let (spare, method) = (exchange.try_clone(), exchange.request.method().clone());
-        let call = Call::new(&exchange, &self.dispatcher);
-        let answer = self.attempt(&runtime, exchange, &call).await;
-        let (failure, exchange) = match (answer, spare) {
-            (Err(error), Some(spare)) if may_repeat(&error, &call, &method) => (error, spare),
+    async fn perform(&self, runtime: Handle, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let body = std::mem::take(exchange.request.body_mut());
+        let spare = body.try_clone();
+        let call = Call::new(exchange, &self.dispatcher);
+        let answer = self.attempt(&runtime, exchange, body, &call).await;
+        let (failure, spare) = match (answer, spare) {
+            (Err(error), Some(spare)) if may_repeat(&error, &call, exchange.request.method()) => (error, spare),
             (answer, _) => return answer,
         };
         exchange.trace.emit(&Event::Retried { reason: &failure });
-        let call = Call::new(&exchange, &self.dispatcher);
-        self.attempt(&runtime, exchange, &call).await
+        let call = Call::new(exchange, &self.dispatcher);
+        self.attempt(&runtime, exchange, spare, &call).await
     }
 
-    async fn attempt(&self, runtime: &Handle, exchange: Exchange, call: &Arc<Call>) -> Result<Response<Body>> {
-        let protocol = request::protocol(&exchange)?;
+    async fn attempt(&self, runtime: &Handle, exchange: &mut Exchange, body: Body, call: &Arc<Call>) -> Result<Response<Body>> {
+        let protocol = request::protocol(exchange)?;
         let client = self.clients.get(runtime.id(), protocol)?;
-        let asked = Asked::of(&exchange);
-        let request = request::build(exchange, call)?;
+        let request = request::build(exchange, body, call)?;
+        let url = request.url().clone();
         let wanted = Wanted(Arc::clone(call));
         let mut silence = Silence::new(call);
         let mut answer = pin!(call.scope(client.execute(request)));
@@ -236,7 +236,7 @@ impl Reqwest {
             Poll::Pending => silence.poll(cx).map(Err),
             Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| error::classify(error, call))),
         });
-        let response = response::receive(answer.await?, &asked, wanted).await;
+        let response = response::receive(answer.await?, exchange, &url, wanted).await;
         if response.is_err() {
             // Whatever was wrong with the head, its connection must not be used again.
             self.clients.retire(runtime.id(), protocol);

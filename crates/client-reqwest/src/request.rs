@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use client_core::{Body, Capability, Error, ErrorKind, Exchange, Result};
 use http::header::{CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use reqwest::Url;
 
 use crate::call::Call;
 use crate::clients::Protocol;
@@ -46,20 +47,19 @@ fn authority(uri: &Uri) -> Option<&[u8]> {
 }
 
 /// The request, as reqwest sends it.
-pub(crate) fn build(exchange: Exchange, call: &Arc<Call>) -> Result<reqwest::Request> {
-    let version = exchange.version;
-    let (mut parts, body) = exchange.request.into_parts();
-    // reqwest reads settings of its own from there, and passes nothing on.
-    parts.extensions = http::Extensions::new();
-    parts.version = version.unwrap_or(Version::HTTP_11);
-    frame(&mut parts.headers, &parts.method, parts.version, &body)?;
-    let uri = parts.uri.clone();
-    let body = reqwest::Body::wrap(Upload::new(body, Arc::clone(call)));
-    let request = reqwest::Request::try_from(Request::from_parts(parts, body)).map_err(|error| {
-        let error = error.without_url();
+///
+/// Made of its parts, and not of an [`http::Request`]: reqwest would read settings of its own from the extensions.
+pub(crate) fn build(exchange: &Exchange, body: Body, call: &Arc<Call>) -> Result<reqwest::Request> {
+    let (asked, version) = (&exchange.request, exchange.version.unwrap_or(Version::HTTP_11));
+    let url = Url::parse(&asked.uri().to_string()).map_err(|error| {
         Error::new(ErrorKind::InvalidRequest, format!("reqwest cannot send this URL: {error}")).with_source(error)
     })?;
-    unchanged(&uri, request.url())?;
+    unchanged(asked.uri(), &url)?;
+    let mut request = reqwest::Request::new(asked.method().clone(), url);
+    *request.version_mut() = version;
+    *request.headers_mut() = asked.headers().clone();
+    frame(request.headers_mut(), asked.method(), version, &body)?;
+    *request.body_mut() = Some(reqwest::Body::wrap(Upload::new(body, Arc::clone(call))));
     Ok(request)
 }
 
@@ -99,7 +99,7 @@ fn frame(headers: &mut HeaderMap, method: &Method, version: Version, body: &Body
 }
 
 /// reqwest parses the URL once more. What came through the core's door comes out as it went in; an exchange made elsewhere may not.
-fn unchanged(asked: &Uri, sent: &reqwest::Url) -> Result<()> {
+fn unchanged(asked: &Uri, sent: &Url) -> Result<()> {
     let path = if asked.path().is_empty() { "/" } else { asked.path() };
     if (path, asked.query()) == (sent.path(), sent.query()) {
         return Ok(());
@@ -112,6 +112,8 @@ fn unchanged(asked: &Uri, sent: &reqwest::Url) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+
     use super::*;
 
     fn exchange(uri: &str, version: Option<Version>) -> Exchange {

@@ -1,69 +1,58 @@
 //! From reqwest's response to ours: the head, held to the limits; the body, watched for silence; the stream of an upgrade.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use client_core::{Body, ConnectionInfo, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, Upgraded};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper_util::client::legacy::connect::HttpInfo;
+use reqwest::Url;
 
 use crate::call::{Call, Silence, Wanted};
 use crate::error;
 use crate::stream::FuturesIo;
 
-/// What has to be known of the request to judge its response.
-pub(crate) struct Asked {
-    uri: Uri,
-    version: Option<Version>,
-    limits: Limits,
-    is_upgrade: bool,
-}
-
-impl Asked {
-    pub(crate) fn of(exchange: &Exchange) -> Self {
-        Self {
-            uri: exchange.request.uri().clone(),
-            version: exchange.version,
-            limits: exchange.limits,
-            is_upgrade: exchange.request.headers().contains_key(UPGRADE),
-        }
-    }
-}
-
-/// The response as the contract wants it.
-pub(crate) async fn receive(response: reqwest::Response, asked: &Asked, wanted: Wanted) -> Result<Response<Body>> {
+/// The response to what was sent to `url`, as the contract wants it.
+pub(crate) async fn receive(
+    response: reqwest::Response,
+    exchange: &mut Exchange,
+    url: &Url,
+    wanted: Wanted,
+) -> Result<Response<Body>> {
     let call = &wanted.0;
     call.answered();
     call.trace().emit(&Event::ResponseHead {
         status: response.status(),
         version: response.version(),
     });
-    judge(&response, asked)?;
-    let mut head = Response::new(());
-    *head.status_mut() = response.status();
-    *head.version_mut() = response.version();
-    *head.headers_mut() = response.headers().clone();
-    head.extensions_mut().insert(connection(&response, call));
+    judge(&response, exchange, url)?;
+    exchange.connection = Some(Arc::new(connection(&response, call)));
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let mut head = Response::new(Body::empty());
+        *head.status_mut() = response.status();
+        *head.version_mut() = response.version();
+        *head.headers_mut() = response.headers().clone();
         let stream = response.upgrade().await.map_err(|error| error::classify(error, call))?;
         head.extensions_mut().insert(OnUpgrade::new(Upgraded::new(FuturesIo(stream))));
-        return Ok(head.map(|()| Body::empty()));
+        return Ok(head);
     }
-    let is_http2 = response.version() == Version::HTTP_2;
-    let body = Response::<reqwest::Body>::from(response).into_body();
+    let (mut head, body) = Response::<reqwest::Body>::from(response).into_parts();
+    // What hyper and reqwest leave there is their own.
+    head.extensions.clear();
     let body = Download {
         left: body.size_hint().exact(),
-        is_http2,
+        is_http2: head.version == Version::HTTP_2,
         body,
-        limits: asked.limits,
+        limits: exchange.limits,
         silence: Silence::new(call),
         is_waiting: false,
         wanted,
     };
-    Ok(head.map(|()| Body::wrap(body)))
+    Ok(Response::from_parts(head, Body::wrap(body)))
 }
 
 fn connection(response: &reqwest::Response, call: &Call) -> ConnectionInfo {
@@ -76,10 +65,10 @@ fn connection(response: &reqwest::Response, call: &Call) -> ConnectionInfo {
 }
 
 /// Refuses what must not be believed.
-fn judge(response: &reqwest::Response, asked: &Asked) -> Result<()> {
+fn judge(response: &reqwest::Response, exchange: &Exchange, url: &Url) -> Result<()> {
     let answered = |kind, message: String| Err(Error::new(kind, message).with_phase(Phase::Head).with_sent(Sent::Answered));
     let headers = response.headers();
-    if let Some(message) = exceeds(headers, &asked.limits) {
+    if let Some(message) = exceeds(headers, &exchange.limits) {
         return answered(ErrorKind::TooLarge, format!("the response head {message}"));
     }
     // hyper reads such a message by its chunks, and would then use the connection again; whoever sent both may see another end than
@@ -87,35 +76,21 @@ fn judge(response: &reqwest::Response, asked: &Asked) -> Result<()> {
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         return answered(ErrorKind::Protocol, "Transfer-Encoding beside Content-Length (RFC 9112 §6.3)".to_owned());
     }
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS && !asked.is_upgrade {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && !exchange.request.headers().contains_key(UPGRADE) {
         return answered(ErrorKind::Protocol, "101 without a request to upgrade (RFC 9110 §15.2.2)".to_owned());
     }
     // Only a client that was given ready-made, or whose TLS was, can do these.
-    if !same_resource(&asked.uri, response.url()) {
+    if response.url() != url {
         let message = "the given reqwest::Client followed a redirect on its own; build it with redirect::Policy::none()";
         return answered(ErrorKind::Engine, message.to_owned());
     }
-    match asked.version {
+    match exchange.version {
         Some(version) if (version == Version::HTTP_2) != (response.version() == Version::HTTP_2) => answered(
             ErrorKind::Engine,
             format!("reqwest spoke {:?}, not {version:?}; see its ALPN settings", response.version()),
         ),
         _ => Ok(()),
     }
-}
-
-fn same_resource(asked: &Uri, answered: &reqwest::Url) -> bool {
-    let port = asked.port_u16().or_else(|| match asked.scheme_str() {
-        Some("https") => Some(443),
-        _ => Some(80),
-    });
-    let path = if asked.path().is_empty() { "/" } else { asked.path() };
-    asked.scheme_str() == Some(answered.scheme())
-        && answered
-            .host_str()
-            .is_some_and(|host| asked.host().is_some_and(|asked| asked.eq_ignore_ascii_case(host)))
-        && port == answered.port_or_known_default()
-        && (path, asked.query()) == (answered.path(), answered.query())
 }
 
 /// How a head or a trailer section exceeds the limits, if it does. hyper has read it already: what it may read is bounded by its own
@@ -227,15 +202,5 @@ mod tests {
         assert_eq!(of(Limits::default().head_fields(2).head_bytes(20)), None);
         assert!(of(Limits::default().head_fields(1)).unwrap().starts_with("has 2 fields"));
         assert!(of(Limits::default().head_bytes(19)).unwrap().starts_with("has 20 bytes"));
-    }
-
-    #[test]
-    fn a_redirect_that_was_followed_is_noticed() {
-        let same = |asked: &str, answered: &str| same_resource(&asked.parse().unwrap(), &answered.parse().unwrap());
-        assert!(same("http://h:80/a?b", "http://h/a?b"));
-        assert!(same("http://[::1]:8080", "http://[::1]:8080/"));
-        for other in ["https://h/a", "http://i/a", "http://h:81/a", "http://h/b", "http://h/a?"] {
-            assert!(!same("http://h/a", other), "{other}");
-        }
     }
 }
