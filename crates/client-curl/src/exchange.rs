@@ -21,9 +21,9 @@ use crate::upload::Feed;
 ///
 /// # Errors
 /// All there are.
-pub(crate) async fn perform(mut exchange: Exchange, defaults: Timeouts, driver: &Driver) -> Result<Response<Body>> {
-    let plan = request::plan(&mut exchange)?;
-    let trace = exchange.trace;
+pub(crate) async fn perform(exchange: &mut Exchange, defaults: Timeouts, driver: &Driver) -> Result<Response<Body>> {
+    let plan = request::plan(exchange)?;
+    let trace = exchange.trace.clone();
     let call = Call::new(
         Terms {
             timeouts: exchange.timeouts.or(defaults),
@@ -39,7 +39,8 @@ pub(crate) async fn perform(mut exchange: Exchange, defaults: Timeouts, driver: 
         driver,
     );
     trace.enter(Phase::Pool);
-    let feed = plan.is_streamed().then(|| Feed::new(std::mem::take(exchange.request.body_mut()), &call));
+    let body = std::mem::take(exchange.request.body_mut());
+    let feed = plan.is_streamed().then(|| Feed::new(body, &call));
     driver.start(plan, &call)?;
     let mut pending = Pending {
         call,
@@ -48,7 +49,7 @@ pub(crate) async fn perform(mut exchange: Exchange, defaults: Timeouts, driver: 
         is_over: false,
     };
     let answer = (&mut pending).await?;
-    Ok(response::receive(answer, &pending.trace, &pending.call, pending.feed.take()))
+    Ok(response::receive(answer, exchange, &pending.call, pending.feed.take()))
 }
 
 /// Dropping it before the head is there removes the transfer.

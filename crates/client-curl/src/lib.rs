@@ -186,7 +186,7 @@ impl Engine for Curl {
 
     async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
         let driver = self.driver.as_ref().map_err(Mistake::error)?;
-        exchange::perform(exchange.take(), self.timeouts, driver).await
+        exchange::perform(exchange, self.timeouts, driver).await
     }
 
     fn check(&self) -> Result<()> {

@@ -59,7 +59,7 @@ pub(crate) enum Content {
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`]: what libcurl cannot say, or HTTP itself.
-pub(crate) fn plan(exchange: &mut Exchange) -> Result<Plan> {
+pub(crate) fn plan(exchange: &Exchange) -> Result<Plan> {
     let request = &exchange.request;
     let uri = request.uri();
     let (method, body) = (request.method(), request.body());
@@ -218,7 +218,7 @@ mod tests {
             let value = HeaderValue::from_bytes(value).unwrap();
             request.headers_mut().append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
         }
-        plan(&mut Exchange::new(request)).unwrap()
+        plan(&Exchange::new(request)).unwrap()
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
             *request.uri_mut() = "http://h/".parse().unwrap();
             let mut exchange = Exchange::new(request);
             exchange.version = version;
-            plan(&mut exchange).err().map(|error| error.kind())
+            plan(&exchange).err().map(|error| error.kind())
         };
         let stream = || Body::stream(futures::stream::empty::<std::io::Result<Bytes>>());
         assert_eq!(refused(Method::HEAD, None, "a".into()), Some(ErrorKind::InvalidRequest));

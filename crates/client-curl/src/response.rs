@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use client_core::{Body, Event, Trace};
+use client_core::{Body, Event, Exchange};
 use http::Response;
 
 use crate::call::{Answer, Call};
@@ -12,9 +12,9 @@ use crate::download::Download;
 use crate::upload::Feed;
 
 /// The response; its body is still to come.
-pub(crate) fn receive(answer: Answer, trace: &Trace, call: &Arc<Call>, feed: Option<Feed>) -> Response<Body> {
+pub(crate) fn receive(answer: Answer, exchange: &mut Exchange, call: &Arc<Call>, feed: Option<Feed>) -> Response<Body> {
     let head = answer.head;
-    trace.emit(&Event::ResponseHead {
+    exchange.trace.emit(&Event::ResponseHead {
         status: head.status,
         version: head.version,
     });
@@ -29,6 +29,6 @@ pub(crate) fn receive(answer: Answer, trace: &Trace, call: &Arc<Call>, feed: Opt
     *response.status_mut() = head.status;
     *response.version_mut() = head.version;
     *response.headers_mut() = head.fields;
-    response.extensions_mut().insert(answer.connection);
+    exchange.connection = Some(Arc::new(answer.connection));
     response
 }

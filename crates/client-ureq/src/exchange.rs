@@ -23,15 +23,15 @@ use crate::workers::{Lane, Ticket, Worker, Workers};
 /// # Errors
 /// All there are.
 pub(crate) async fn perform(
-    mut exchange: Exchange,
+    exchange: &mut Exchange,
     defaults: Timeouts,
     agent: &Agent,
     workers: &Workers,
     timer: &dyn Timer,
 ) -> Result<Response<Body>> {
     let timeouts = exchange.timeouts.or(defaults);
-    let (plan, feed) = request::plan(&mut exchange)?;
-    let trace = exchange.trace;
+    let (plan, feed) = request::plan(exchange)?;
+    let trace = exchange.trace.clone();
     let call = Call::new(Terms {
         connect_limit: timeouts.connect_limit(),
         socket_limit: timeouts.socket_limit(),
@@ -53,11 +53,11 @@ pub(crate) async fn perform(
         feed,
         ticket,
         patience: timeouts.connection_request_limit().and_then(|limit| Patience::new(limit, timer)),
-        trace: trace.clone(),
+        trace,
         call,
         is_over: false,
     };
-    Ok(pending.await?.into_response(&trace))
+    Ok(pending.await?.into_response(exchange))
 }
 
 /// The caller's end. Dropping it cancels.

@@ -150,7 +150,7 @@ impl Engine for Ureq {
 
     async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
         let agent = self.agent.as_ref().map_err(Mistake::error)?;
-        exchange::perform(exchange.take(), self.timeouts, agent, &self.workers, &self.timer).await
+        exchange::perform(exchange, self.timeouts, agent, &self.workers, &self.timer).await
     }
 
     fn check(&self) -> Result<()> {

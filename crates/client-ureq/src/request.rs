@@ -34,7 +34,7 @@ pub(crate) fn plan(exchange: &mut Exchange) -> Result<(Plan, Option<Feed>)> {
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = request.uri().clone();
     *head.version_mut() = version(exchange.version, length)?;
-    *head.headers_mut() = std::mem::take(request.headers_mut());
+    *head.headers_mut() = request.headers().clone();
     frame(head.method().clone(), length, head.headers_mut());
     let (content, feed) = match (length, body.as_bytes().filter(|_| !body.has_trailers())) {
         (Some(0), _) => (None, None),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use client_core::{Body, Bytes, ConnectionInfo, ErrorKind, Event, Phase, Result, StatusCode, Trace};
+use client_core::{Body, Bytes, ConnectionInfo, ErrorKind, Event, Exchange, Phase, Result, StatusCode};
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use http::{HeaderMap, Response};
@@ -46,15 +46,14 @@ pub(crate) fn answer(response: Response<ureq::Body>, call: &Arc<Call>, workers: 
 
 impl Answer {
     /// The task's part.
-    pub(crate) fn into_response(self, trace: &Trace) -> Response<Body> {
-        trace.emit(&Event::ResponseHead {
+    pub(crate) fn into_response(self, exchange: &mut Exchange) -> Response<Body> {
+        exchange.trace.emit(&Event::ResponseHead {
             status: self.parts.status,
             version: self.parts.version,
         });
         let body = self.body.map_or_else(|(bridge, length)| Body::wrap(Download::new(bridge, length)), Body::from);
-        let mut response = Response::from_parts(self.parts, body);
-        response.extensions_mut().insert(self.connection);
-        response
+        exchange.connection = Some(Arc::new(self.connection));
+        Response::from_parts(self.parts, body)
     }
 }
 
