@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{Method, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::Body;
+use crate::call::ANSWERED;
 use crate::capability::Capabilities;
 use crate::check;
 use crate::engine::{AnyEngine, BoxFuture};
@@ -114,14 +115,14 @@ impl Plugin for HttpTimeout {
     fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {
         Box::pin(async move {
             match exchange.timeouts.request_limit() {
-                Some(limit) => within(limit, exchange, next).await,
+                Some(limit) => within(limit, exchange, &next).await,
                 None => next.run(exchange).await,
             }
         })
     }
 }
 
-async fn within(limit: Duration, exchange: &mut Exchange, next: Next) -> Result<Response<Body>> {
+async fn within(limit: Duration, exchange: &mut Exchange, next: &Next) -> Result<Response<Body>> {
     let started = next.timer().now();
     // A limit beyond the clock's range is none.
     let Some(deadline) = started.checked_add(limit) else {
@@ -138,13 +139,18 @@ async fn within(limit: Duration, exchange: &mut Exchange, next: Next) -> Result<
         started,
         limit,
     };
-    let mut call = pin!(next.run(exchange));
-    let response = poll_fn(|cx| match call.as_mut().poll(cx) {
-        Poll::Pending => alarm.poll(cx).map(Err),
-        ready => ready,
-    })
-    .await?;
-    if is_exempt(&response, is_connect) {
+    let mut answer = None;
+    {
+        let mut call = pin!(next.rest().answer(exchange, &mut answer));
+        poll_fn(|cx| match call.as_mut().poll(cx) {
+            Poll::Pending => alarm.poll(cx).map(Err),
+            ready => ready,
+        })
+        .await?;
+    }
+    let response = answer.expect(ANSWERED);
+    // A body that is here as a whole has come in time, whenever it is read.
+    if response.body().as_bytes().is_some() || is_exempt(&response, is_connect) {
         return Ok(response);
     }
     Ok(response.map(|body| match body.is_end_stream() {
@@ -158,9 +164,9 @@ async fn within(limit: Duration, exchange: &mut Exchange, next: Next) -> Result<
 
 /// What is no longer a response with an end: upgraded connections and event streams.
 fn is_exempt(response: &Response<Body>, is_connect: bool) -> bool {
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let media_type = content_type.split(';').next().unwrap_or("").trim();
-    let is_event_stream = media_type.eq_ignore_ascii_case("text/event-stream");
+    let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    let is_event_stream = media_type.eq_ignore_ascii_case(b"text/event-stream");
     response.status() == StatusCode::SWITCHING_PROTOCOLS || (is_connect && response.status().is_success()) || is_event_stream
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::Response;
 
 use crate::body::Body;
+use crate::call::Answer;
 use crate::capability::Capabilities;
 use crate::client::Inner;
 use crate::engine::{AnyEngine, BoxFuture};
@@ -213,6 +214,14 @@ impl<'a> Rest<'a> {
         match self.plugin(exchange) {
             Some((plugin, rest)) => plugin.handle(exchange, rest.into()),
             None => self.client.engine.execute(exchange),
+        }
+    }
+
+    /// The same, for the core's own: what most calls pass through next is [`Redirect`], whose future needs no place on the heap here.
+    pub(crate) async fn answer(self, exchange: &mut Exchange, answer: &mut Answer) -> Result<()> {
+        match self.redirect(exchange) {
+            Some((redirect, rest)) => redirect.follow(exchange, answer, rest).await,
+            None => self.run(exchange).await.map(|response| *answer = Some(response)),
         }
     }
 
