@@ -3,8 +3,9 @@
 use std::future::pending;
 
 use client_core::{Instant, Sleep, Timer};
+use tokio::runtime::Handle;
 
-use crate::runtime::Dispatcher;
+use crate::runtime::{Dispatcher, current};
 
 /// tokio's clock; it obeys `tokio::time::pause`.
 ///
@@ -26,10 +27,12 @@ impl Timer for TokioTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Sleep {
-        let Ok(runtime) = self.0.current() else {
+        // Most are made within the caller's runtime, which need not be entered.
+        let given = self.0.handle();
+        if given.is_none() && current().is_err() {
             return Box::pin(pending());
-        };
-        let _entered = runtime.enter();
+        }
+        let _entered = given.as_ref().map(Handle::enter);
         Box::pin(tokio::time::sleep_until(deadline.into()))
     }
 }
