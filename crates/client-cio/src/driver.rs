@@ -144,11 +144,11 @@ impl Transfer {
         }
     }
 
-    /// Keeps nothing of the exchange that is over but the buffer of its head.
+    /// Keeps nothing of the exchange that is over but the buffer of its head and the timer.
     fn end(&mut self) {
         self.upload.end();
         self.broken = None;
-        self.silence = Silence::new(None);
+        self.silence.broken();
         self.trace = Trace::default();
     }
 
@@ -171,7 +171,7 @@ impl Connection {
         transfer.is_sent = false;
         transfer.is_withheld = false;
         transfer.decoder = ResponseDecoder::new(request.method(), head_limits(&exchange.limits));
-        transfer.silence = Silence::new(effective(exchange.timeouts.get(TimeoutKind::Socket), default));
+        transfer.silence.renew(effective(exchange.timeouts.get(TimeoutKind::Socket), default));
         transfer.trace = exchange.trace.clone();
         transfer.appetite = READ_SIZE;
         transfer.asks_upgrade = headers.contains_key(UPGRADE);

@@ -46,6 +46,15 @@ impl Silence {
         self
     }
 
+    /// The same watch for another exchange, with its timer: that is made once in the life of a connection, and not set for each exchange. Between two, the task
+    /// that waited last may be woken once, for nothing.
+    pub fn renew(&mut self, limit: SocketTimeout) {
+        (self.limit, self.since) = (limit, None);
+        if limit.is_some() && self.runtime.is_none() {
+            self.runtime = Handle::try_current().ok();
+        }
+    }
+
     /// Its timer, for a later exchange.
     pub fn take_timer(&mut self) -> Option<Timer> {
         self.timer.take()
