@@ -203,11 +203,8 @@ impl HttpClient {
             method: exchange.request.method(),
             uri: exchange.request.uri(),
         });
-        let rest = Rest::all(&self.0);
-        let outcome = match self.0.admit(exchange).map(|()| rest.redirect(exchange)) {
-            // What most calls pass through first. Its future needs no place on the heap here.
-            Ok(Some((redirect, rest))) => redirect.follow(exchange, answer, rest).await,
-            Ok(None) => rest.run(exchange).await.map(|response| *answer = Some(response)),
+        let outcome = match self.0.admit(exchange) {
+            Ok(()) => Rest::all(&self.0).answer(exchange, answer).await,
             Err(error) => Err(error),
         };
         outcome.map_err(|error| {

@@ -226,7 +226,7 @@ impl<'a> Rest<'a> {
     }
 
     /// The next plugin, where that is [`Redirect`], and what comes after it.
-    pub(crate) fn redirect(self, exchange: &Exchange) -> Option<(&'a Redirect, Self)> {
+    fn redirect(self, exchange: &Exchange) -> Option<(&'a Redirect, Self)> {
         let (plugin, rest) = self.plugin(exchange)?;
         Some((plugin.as_redirect()?, rest))
     }

@@ -23,13 +23,13 @@ pub const BUDGETS: &[Budget] = &[
         allocations: 7,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 18_500,
+        instructions: 15_000,
     },
     Budget {
         engine: "hyper",
         allocations: 15,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 36_000,
+        instructions: 33_600,
     },
 ];
