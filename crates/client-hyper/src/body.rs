@@ -8,29 +8,31 @@ use client_core::Error;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::driver::Transfer;
+use crate::connection::Exclusive;
+use crate::driver;
 
 /// A body in progress.
 pub(crate) struct ResponseBody {
     incoming: Incoming,
     /// `None` once the connection has been given back.
-    transfer: Option<Transfer>,
+    lease: Option<Exclusive>,
 }
 
 impl ResponseBody {
-    pub(crate) fn new(incoming: Incoming, transfer: Transfer) -> Self {
+    pub(crate) fn new(incoming: Incoming, lease: Exclusive) -> Self {
         Self {
             incoming,
-            transfer: Some(transfer),
+            lease: Some(lease),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let Some(transfer) = &mut self.transfer else {
+        let Some(lease) = &mut self.lease else {
             return Poll::Ready(None);
         };
+        let http1 = lease.http1_mut();
         let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Pending => match transfer.poll_silence(cx) {
+            Poll::Pending => match http1.poll_silence(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(error) => Err(error),
             },
@@ -38,11 +40,11 @@ impl ResponseBody {
                 self.finish();
                 return Poll::Ready(None);
             }
-            Poll::Ready(Some(frame)) => frame.map_err(|error| transfer.classified(error)),
+            Poll::Ready(Some(frame)) => frame.map_err(|error| http1.classified(error)),
         };
         let frame = frame.and_then(|frame| {
-            transfer.heard();
-            frame.trailers_ref().map_or(Ok(()), |trailers| transfer.check_trailers(trailers))?;
+            http1.heard();
+            frame.trailers_ref().map_or(Ok(()), |trailers| http1.check_trailers(trailers))?;
             Ok(frame)
         });
         match frame {
@@ -55,15 +57,15 @@ impl ResponseBody {
             }
             Err(error) => {
                 // There is nothing more, and the connection is gone.
-                self.transfer = None;
+                self.lease = None;
                 Poll::Ready(Some(Err(error)))
             }
         }
     }
 
     fn finish(&mut self) {
-        if let Some(transfer) = self.transfer.take() {
-            transfer.finish();
+        if let Some(lease) = self.lease.take() {
+            driver::finish(lease);
         }
     }
 }
@@ -77,11 +79,11 @@ impl http_body::Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.transfer.is_none()
+        self.lease.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.transfer {
+        match self.lease {
             Some(_) => self.incoming.size_hint(),
             None => SizeHint::with_exact(0),
         }
@@ -96,7 +98,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..DISCARDED_PIECES {
-            if self.transfer.is_none() || !matches!(self.poll(&mut cx), Poll::Ready(Some(Ok(_)))) {
+            if self.lease.is_none() || !matches!(self.poll(&mut cx), Poll::Ready(Some(Ok(_)))) {
                 return;
             }
         }

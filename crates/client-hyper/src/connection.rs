@@ -8,7 +8,6 @@ use client_transport::dial;
 use client_transport::monitored::Monitored;
 use client_transport::pool::{CloseReason, Conn, Dialed, Sharing, Verdict};
 use client_transport::route::{Alpn, Route, Versions};
-use client_transport::silence::Timer;
 use client_transport::wire::{Lease, Line, Protocol};
 use http::{HeaderValue, Response};
 use hyper::client::conn::http1;
@@ -16,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 
 use crate::config::{Connections, CustomizeClient};
+use crate::driver::Transfer;
 use crate::head::HostField;
 use crate::informational::Mailbox;
 use crate::upload::Outgoing;
@@ -37,8 +37,7 @@ pub(crate) struct Http1 {
     pub(crate) proxy: Option<Proxy>,
     pub(crate) mailbox: Mailbox,
     pub(crate) host: HostField,
-    /// The timer of the last exchange: moving it on costs less than making another.
-    pub(crate) timer: Option<Timer>,
+    pub(crate) transfer: Transfer,
     task: AbortHandle,
 }
 
@@ -112,7 +111,7 @@ impl Protocol for Negotiated {
             }),
             mailbox: Mailbox::new(),
             host: HostField::default(),
-            timer: None,
+            transfer: Transfer::none(),
             task: tokio::spawn(driver).abort_handle(),
         })))
     }
@@ -196,7 +195,9 @@ impl Exclusive {
         self.0.is_reused()
     }
 
-    pub(crate) fn finish(self, verdict: Verdict) {
+    /// The exchange is over, and nothing is kept of it.
+    pub(crate) fn finish(mut self, verdict: Verdict) {
+        self.http1_mut().transfer.end();
         self.0.finish(verdict);
     }
 }

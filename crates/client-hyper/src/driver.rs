@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use client_core::{
-    Body, BoxError, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, TimeoutKind, Trace, Upgraded,
+    Body, BoxError, ConnectionInfo, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, TimeoutKind,
+    Trace, Upgraded,
 };
 use client_h2::multiplexed::{Manner, check_fields};
 use client_transport::monitored::Traffic;
@@ -52,44 +53,44 @@ enum Answered {
 
 /// Performs the exchange, and returns at the response's head.
 ///
-/// What it holds while it waits is little more than one [`Transfer`]: an async fn keeps room for all that it ever has at hand, and is moved whole.
-/// So heads come and go in functions that do not wait, and what is rare is on the heap.
-pub(crate) async fn exchange(lease: Exclusive, exchange: &mut Exchange, manner: &Manner) -> Result<Response<Body>> {
-    match answer(Transfer::new(lease, exchange, manner), exchange, manner).await? {
-        Answered::Response(response) => Ok(response),
-        Answered::Switched(switched) => switched.await,
-    }
-}
-
-#[expect(clippy::manual_async_fn, reason = "an async fn would hold its large argument twice")]
-fn answer<'a>(
-    mut transfer: Transfer,
+/// What it holds while it waits is little more than the lease: what is known of the exchange lies with the connection, heads come and go in
+/// functions that do not wait, and what is rare is on the heap.
+#[expect(clippy::manual_async_fn, reason = "an async fn would hold its arguments twice")]
+pub(crate) fn exchange<'a>(
+    mut lease: Exclusive,
     exchange: &'a mut Exchange,
     manner: &'a Manner,
-) -> impl Future<Output = Result<Answered>> + Send + use<'a> {
+) -> impl Future<Output = Result<Response<Body>>> + Send + use<'a> {
     async move {
-        poll_fn(|cx| transfer.poll_settled(cx)).await?;
-        let mut sent = match transfer.hand_over(exchange, manner) {
+        lease.http1_mut().begin(exchange, manner);
+        if lease.is_reused() {
+            poll_fn(|cx| lease.http1_mut().poll_settled(cx)).await?;
+        }
+        let mut sent = match lease.http1_mut().hand_over(exchange, manner) {
             Ok(sent) => pin!(sent),
             Err(error) => {
                 // Nothing was written: the connection is as good as before.
-                transfer.lease.finish(Verdict::Reuse { keep_alive: None });
+                lease.finish(Verdict::Reuse { keep_alive: None });
                 return Err(error);
             }
         };
-        let mut patience: Option<Timer> = transfer.upload.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
+        let mut patience: Option<Timer> = lease.http1().is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
         let mut heads = 0;
-        match poll_fn(|cx| transfer.poll_answer(sent.as_mut(), &mut patience, &mut heads, cx)).await? {
+        let answered = match poll_fn(|cx| lease.http1_mut().poll_answer(sent.as_mut(), &mut patience, &mut heads, cx)).await? {
             // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
-            Ok(response) => transfer.respond(response, exchange),
-            Err(unsent) => Err(transfer.unsent(*unsent, exchange)),
+            Ok(response) => respond(lease, response, exchange)?,
+            Err(unsent) => return Err(lease.http1().unsent(*unsent, exchange)),
+        };
+        match answered {
+            Answered::Response(response) => Ok(response),
+            Answered::Switched(switched) => switched.await,
         }
     }
 }
 
 /// The head as it is to be written.
-fn prepare(lease: &mut Exclusive, exchange: &Exchange, manner: &Manner) -> Result<(Request<()>, Framing)> {
-    let Http1 { proxy, host, .. } = lease.http1_mut();
+fn prepare(http1: &mut Http1, exchange: &Exchange, manner: &Manner) -> Result<(Request<()>, Framing)> {
+    let Http1 { proxy, host, .. } = http1;
     let mut head = head::request_head(exchange, proxy.as_ref(), host)?;
     if let Some(customize) = &manner.customize_request {
         customize(&mut head);
@@ -107,10 +108,11 @@ fn before_sending(cause: impl Into<BoxError>) -> Error {
         .with_source(cause)
 }
 
-/// An exchange in progress. Dropping it closes the connection.
+/// What is known of the exchange on a connection; between two, of none. It lies with the connection, as whatever leads an exchange would be moved
+/// with it at every step.
 pub(crate) struct Transfer {
-    lease: Exclusive,
     upload: Upload,
+    /// Its timer goes from one exchange to the next: moving it on costs less than making another.
     silence: Silence,
     trace: Trace,
     limits: Limits,
@@ -124,22 +126,25 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    /// Nothing is sent yet.
-    fn new(mut lease: Exclusive, exchange: &Exchange, manner: &Manner) -> Self {
-        let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
-        let timer = lease.http1_mut().timer.take();
-        let before = lease.http1().stream.traffic();
+    /// Before the first exchange.
+    pub(crate) fn none() -> Self {
         Self {
-            lease,
             upload: Upload::nothing(),
-            silence: Silence::new(limit).with_timer(timer),
-            trace: exchange.trace.clone(),
-            limits: exchange.limits,
-            before,
+            silence: Silence::new(None),
+            trace: Trace::default(),
+            limits: Limits::default(),
+            before: Traffic { read: 0, written: 0 },
             has_head: false,
-            is_reusable: !says_close(exchange.request.headers()),
+            is_reusable: true,
             keep_alive: None,
         }
+    }
+
+    /// Keeps nothing of the exchange that is over but its timer.
+    pub(crate) fn end(&mut self) {
+        self.upload = Upload::nothing();
+        self.silence = Silence::new(None).with_timer(self.silence.take_timer());
+        self.trace = Trace::default();
     }
 
     fn phase(&self) -> Phase {
@@ -149,36 +154,53 @@ impl Transfer {
             false => Phase::Send,
         }
     }
+}
+
+impl Http1 {
+    /// Nothing is sent yet. What [`Transfer::end`] leaves of the exchange before is set anew here, field by field: all of it in one value would be
+    /// moved.
+    fn begin(&mut self, exchange: &Exchange, manner: &Manner) {
+        let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
+        let Self { transfer, stream, .. } = self;
+        transfer.silence = Silence::new(limit).with_timer(transfer.silence.take_timer());
+        transfer.trace = exchange.trace.clone();
+        transfer.limits = exchange.limits;
+        transfer.before = stream.traffic();
+        transfer.has_head = false;
+        transfer.is_reusable = !says_close(exchange.request.headers());
+        transfer.keep_alive = None;
+    }
+
+    fn is_held(&self) -> bool {
+        self.transfer.upload.is_held()
+    }
 
     /// hyper needs a moment after a response before its connection can take another request.
     fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if !self.lease.is_reused() {
-            return Poll::Ready(Ok(()));
-        }
-        match self.lease.http1_mut().sender.poll_ready(cx) {
+        match self.sender.poll_ready(cx) {
             Poll::Ready(ready) => {
-                self.silence.broken();
+                self.transfer.silence.broken();
                 Poll::Ready(ready.map_err(before_sending))
             }
-            Poll::Pending => self.silence.poll(Phase::Send, cx).map(Err),
+            Poll::Pending => self.transfer.silence.poll(Phase::Send, cx).map(Err),
         }
     }
 
     /// Gives the request to hyper, which answers.
     fn hand_over(&mut self, exchange: &mut Exchange, manner: &Manner) -> Result<impl Future<Output = Answer> + use<>> {
-        let (mut head, framing) = prepare(&mut self.lease, exchange, manner)?;
-        self.trace.enter(Phase::Send);
-        self.lease.http1().mailbox.watch(&mut head);
+        let (mut head, framing) = prepare(self, exchange, manner)?;
+        self.transfer.trace.enter(Phase::Send);
+        self.mailbox.watch(&mut head);
         let body = mem::take(exchange.request.body_mut());
         let is_held = exchange.request.headers().contains_key(EXPECT) && !body.is_empty();
         let may_have_trailers = framing == Framing::Chunked { has_trailers: true };
-        let (upload, outgoing) = Upload::new(body, is_held, may_have_trailers, &self.trace);
-        self.upload = upload;
-        if self.upload.is_done() {
-            self.trace.enter(Phase::Head);
+        let (upload, outgoing) = Upload::new(body, is_held, may_have_trailers, &self.transfer.trace);
+        self.transfer.upload = upload;
+        if self.transfer.upload.is_done() {
+            self.transfer.trace.enter(Phase::Head);
         }
-        self.before = self.lease.http1().stream.traffic();
-        Ok(self.lease.http1_mut().sender.try_send_request(head.map(|()| outgoing)))
+        self.transfer.before = self.stream.traffic();
+        Ok(self.sender.try_send_request(head.map(|()| outgoing)))
     }
 
     /// What hyper answers. Meanwhile tells of informational responses, and lets a held body go in time.
@@ -191,14 +213,14 @@ impl Transfer {
     ) -> Poll<Result<Result<Response<Incoming>, Box<Unsent>>>> {
         // First the answer: what came before it is in the mailbox then.
         let answer = sent.poll(cx);
-        while let Some((status, headers)) = self.lease.http1().mailbox.next(cx) {
+        while let Some((status, headers)) = self.mailbox.next(cx) {
             *heads += 1;
-            self.silence.broken();
+            self.transfer.silence.broken();
             self.inform(status, &headers, *heads)?;
         }
         if answer.is_pending() && patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
             *patience = None;
-            self.upload.open();
+            self.transfer.upload.open();
         }
         match answer {
             Poll::Ready(answer) => Poll::Ready(Ok(answer.map_err(Box::new))),
@@ -207,57 +229,54 @@ impl Transfer {
     }
 
     /// hyper did not answer. What nobody has read of the request's body goes back to where it came from.
-    fn unsent(self, mut unsent: Unsent, exchange: &mut Exchange) -> Error {
+    fn unsent(&self, mut unsent: Unsent, exchange: &mut Exchange) -> Error {
         let was_looked_at = unsent.take_message().is_none();
-        *exchange.request.body_mut() = self.upload.reclaim().unwrap_or_default();
+        *exchange.request.body_mut() = self.transfer.upload.reclaim().unwrap_or_default();
         let error = unsent.into_error();
         if was_looked_at { self.classified(error) } else { before_sending(error) }
     }
 
     fn inform(&mut self, status: StatusCode, headers: &HeaderMap, heads: usize) -> Result<()> {
-        let limit = self.limits.max_informational();
+        let limit = self.transfer.limits.max_informational();
         if heads > limit {
             let message = format!("more than {limit} informational responses; raise Limits::informational if that is right");
-            return Err(answered(Error::new(ErrorKind::TooLarge, message), self.phase()));
+            return Err(answered(Error::new(ErrorKind::TooLarge, message), self.transfer.phase()));
         }
-        check_fields(headers, &self.limits).map_err(|error| answered(error, self.phase()))?;
-        self.trace.emit(&Event::Informational { status, headers });
+        check_fields(headers, &self.transfer.limits).map_err(|error| answered(error, self.transfer.phase()))?;
+        self.transfer.trace.emit(&Event::Informational { status, headers });
         if status == StatusCode::CONTINUE {
-            self.upload.open();
+            self.transfer.upload.open();
         }
         Ok(())
     }
 
     /// Ready when the peer has been silent for too long. hyper's task hears of it first: what it has moved counts.
     pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let phase = self.phase();
-        let Self {
-            lease, upload, silence, ..
-        } = self;
-        let heard = || upload.own_silence().or_else(|| Some(lease.http1().stream.last_moved()));
+        let phase = self.transfer.phase();
+        let Self { transfer, stream, .. } = self;
+        let Transfer { upload, silence, .. } = transfer;
+        let heard = || upload.own_silence().or_else(|| Some(stream.last_moved()));
         silence.poll_unless(heard, phase, cx)
     }
 
     /// hyper's error, by what is known of this exchange. The producer's own failure goes before what hyper made of it.
     pub(crate) fn classified(&self, error: hyper::Error) -> Error {
-        let now = self.lease.http1().stream.traffic();
-        let sent = match self.has_head {
-            false if now == self.before => Sent::Nothing,
-            false if now.read == self.before.read => Sent::Maybe,
+        let now = self.stream.traffic();
+        let sent = match self.transfer.has_head {
+            false if now == self.transfer.before => Sent::Nothing,
+            false if now.read == self.transfer.before.read => Sent::Maybe,
             _ => Sent::Answered,
         };
-        match self.upload.take_failure() {
+        match self.transfer.upload.take_failure() {
             Some(failure) => failure.with_phase(Phase::Send).with_sent(sent),
-            None => classify(error).with_phase(self.phase()).with_sent(sent),
+            None => classify(error).with_phase(self.transfer.phase()).with_sent(sent),
         }
     }
 
-    /// The response; if it has no body, the lease ends here.
-    fn respond(mut self, mut answer: Response<Incoming>, exchange: &mut Exchange) -> Result<Answered> {
-        let request = &exchange.request;
-        let upgrade = hyper::upgrade::on(&mut answer);
-        let (mut head, incoming) = answer.into_parts();
-        check_fields(&head.headers, &self.limits).map_err(|error| answered(error, Phase::Head))?;
+    /// Looks at the response's head, which ends the sending.
+    fn head(&mut self, head: &http::response::Parts, request: &Request<Body>) -> Result<()> {
+        let transfer = &mut self.transfer;
+        check_fields(&head.headers, &transfer.limits).map_err(|error| answered(error, Phase::Head))?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS && !request.headers().contains_key(UPGRADE) {
             // RFC 9110 §7.8: a server switches to nothing that was not asked for.
             return Err(answered(
@@ -265,70 +284,89 @@ impl Transfer {
                 Phase::Head,
             ));
         }
-        self.has_head = true;
-        self.silence.broken();
-        self.upload.is_answered();
-        self.trace.enter(Phase::Body);
-        self.trace.emit(&Event::ResponseHead {
+        transfer.has_head = true;
+        transfer.silence.broken();
+        transfer.upload.is_answered();
+        transfer.trace.enter(Phase::Body);
+        transfer.trace.emit(&Event::ResponseHead {
             status: head.status,
             version: head.version,
         });
-        self.keep_alive = keep_alive(&head.headers);
-        self.is_reusable &= can_be_followed(&head, request.method());
-        let is_reused = self.lease.is_reused();
-        let info = &mut self.lease.http1_mut().info;
-        if info.reused != is_reused {
-            Arc::make_mut(info).reused = is_reused;
-        }
-        exchange.connection = Some(Arc::clone(info));
-        // What hyper has attached is hyper's own.
-        head.extensions = Extensions::new();
-        let is_tunnel = *request.method() == Method::CONNECT && head.status.is_success();
-        if head.status == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
-            let response = Response::from_parts(head, Body::empty());
-            return Ok(Answered::Switched(Box::pin(self.switch(response, upgrade))));
-        }
-        let body = match incoming.is_end_stream() {
-            true => {
-                self.finish();
-                Body::empty()
-            }
-            false => Body::wrap(ResponseBody::new(incoming, self)),
-        };
-        Ok(Answered::Response(Response::from_parts(head, body)))
+        transfer.keep_alive = keep_alive(&head.headers);
+        transfer.is_reusable &= can_be_followed(head, request.method());
+        Ok(())
     }
 
-    /// The stream is the user's.
-    async fn switch(self, mut response: Response<Body>, upgrade: hyper::upgrade::OnUpgrade) -> Result<Response<Body>> {
-        let upgraded = upgrade.await.map_err(|error| {
-            let message = "the server switched protocols, but hyper keeps the stream";
-            answered(Error::new(ErrorKind::Engine, message).with_source(error), Phase::Head)
-        })?;
-        let stream = Upgraded::new(RawStream::new(upgraded, self.lease));
-        response.extensions_mut().insert(OnUpgrade::new(stream));
-        Ok(response)
+    /// What is known of the connection, with the exchange on it.
+    fn info(&mut self, is_reused: bool) -> Arc<ConnectionInfo> {
+        if self.info.reused != is_reused {
+            Arc::make_mut(&mut self.info).reused = is_reused;
+        }
+        Arc::clone(&self.info)
     }
 
     /// Whether the trailers may be as they are.
     pub(crate) fn check_trailers(&self, trailers: &HeaderMap) -> Result<()> {
-        check_fields(trailers, &self.limits).map_err(|error| answered(error, Phase::Body))
+        check_fields(trailers, &self.transfer.limits).map_err(|error| answered(error, Phase::Body))
     }
 
     /// Something came.
     pub(crate) fn heard(&mut self) {
-        self.silence.broken();
+        self.transfer.silence.broken();
     }
+}
 
-    /// The response is complete.
-    pub(crate) fn finish(mut self) {
-        self.lease.http1_mut().timer = self.silence.take_timer();
-        self.lease.finish(match self.is_reusable && self.upload.is_done() {
-            true => Verdict::Reuse {
-                keep_alive: self.keep_alive,
-            },
-            false => Verdict::Close(CloseReason::NotReusable),
-        });
+/// The response; if it has no body, the lease ends here.
+fn respond(mut lease: Exclusive, mut answer: Response<Incoming>, exchange: &mut Exchange) -> Result<Answered> {
+    let request = &exchange.request;
+    let upgrade = hyper::upgrade::on(&mut answer);
+    let (mut head, incoming) = answer.into_parts();
+    lease.http1_mut().head(&head, request)?;
+    let is_reused = lease.is_reused();
+    exchange.connection = Some(lease.http1_mut().info(is_reused));
+    // What hyper has attached is hyper's own.
+    head.extensions = Extensions::new();
+    let is_tunnel = *request.method() == Method::CONNECT && head.status.is_success();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
+        let response = Response::from_parts(head, Body::empty());
+        return Ok(Answered::Switched(Box::pin(switch(lease, response, upgrade))));
     }
+    let body = match incoming.is_end_stream() {
+        true => {
+            finish(lease);
+            Body::empty()
+        }
+        false => Body::wrap(ResponseBody::new(incoming, lease)),
+    };
+    Ok(Answered::Response(Response::from_parts(head, body)))
+}
+
+/// The stream is the user's.
+async fn switch(
+    mut lease: Exclusive,
+    mut response: Response<Body>,
+    upgrade: hyper::upgrade::OnUpgrade,
+) -> Result<Response<Body>> {
+    let upgraded = upgrade.await.map_err(|error| {
+        let message = "the server switched protocols, but hyper keeps the stream";
+        answered(Error::new(ErrorKind::Engine, message).with_source(error), Phase::Head)
+    })?;
+    lease.http1_mut().transfer.end();
+    let stream = Upgraded::new(RawStream::new(upgraded, lease));
+    response.extensions_mut().insert(OnUpgrade::new(stream));
+    Ok(response)
+}
+
+/// The response is complete.
+pub(crate) fn finish(lease: Exclusive) {
+    let transfer = &lease.http1().transfer;
+    let verdict = match transfer.is_reusable && transfer.upload.is_done() {
+        true => Verdict::Reuse {
+            keep_alive: transfer.keep_alive,
+        },
+        false => Verdict::Close(CloseReason::NotReusable),
+    };
+    lease.finish(verdict);
 }
 
 fn answered(error: Error, phase: Phase) -> Error {
