@@ -92,10 +92,12 @@ pub(crate) fn exchange<'a>(
 fn prepare(http1: &mut Http1, exchange: &Exchange, manner: &Manner) -> Result<(Request<()>, Framing)> {
     let Http1 { proxy, host, .. } = http1;
     let mut head = head::request_head(exchange, proxy.as_ref(), host)?;
-    if let Some(customize) = &manner.customize_request {
+    let had_length = manner.customize_request.as_ref().is_some_and(|customize| {
         customize(&mut head);
-    }
-    let framing = head::frame(&mut head, exchange.request.body(), exchange.version.unwrap_or(Version::HTTP_11))?;
+        head::unframe(&mut head)
+    });
+    let version = exchange.version.unwrap_or(Version::HTTP_11);
+    let framing = head::frame(&mut head, exchange.request.body(), version, had_length)?;
     Ok((head, framing))
 }
 

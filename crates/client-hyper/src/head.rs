@@ -91,8 +91,15 @@ fn fields(all: &HeaderMap, host: HeaderValue, proxy: Option<&Proxy>) -> Result<H
     Ok(fields)
 }
 
-/// Sets what frames the body (RFC 9112 §6), whatever was there.
-pub(crate) fn frame(head: &mut Request<()>, body: &Body, version: Version) -> Result<Framing> {
+/// Takes out what frames a body, which [`request_head`] leaves out from the start. Whether there was a length.
+pub(crate) fn unframe(head: &mut Request<()>) -> bool {
+    let fields = head.headers_mut();
+    fields.remove(TRANSFER_ENCODING);
+    fields.remove(CONTENT_LENGTH).is_some()
+}
+
+/// Sets what frames the body (RFC 9112 §6), of which there is nothing yet; a length of 0 is said if somebody `had_length` set.
+pub(crate) fn frame(head: &mut Request<()>, body: &Body, version: Version, had_length: bool) -> Result<Framing> {
     if ![Version::HTTP_10, Version::HTTP_11].contains(&version) {
         return Err(invalid(format!("{version:?} is no version that this engine can ask for")));
     }
@@ -100,11 +107,9 @@ pub(crate) fn frame(head: &mut Request<()>, body: &Body, version: Version) -> Re
     // RFC 9110 §8.6: a length of 0 is said where content could be expected; some servers refuse a GET with one.
     let anticipates_content = [Method::POST, Method::PUT, Method::PATCH].contains(head.method());
     let fields = head.headers_mut();
-    let was_set = fields.remove(CONTENT_LENGTH).is_some();
-    fields.remove(TRANSFER_ENCODING);
     match body.len() {
         Some(length) if !body.has_trailers() => {
-            if length > 0 || anticipates_content || was_set {
+            if length > 0 || anticipates_content || had_length {
                 fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
             Ok(Framing::Length)
@@ -202,8 +207,8 @@ mod tests {
     fn framing() {
         let of = |method: &str, body: Body, version: Version| {
             let mut head = Request::builder().method(method).uri("/").header(CONTENT_LENGTH, "7").body(()).unwrap();
-            head.headers_mut().remove(CONTENT_LENGTH);
-            let framing = frame(&mut head, &body, version).map_err(|error| error.kind())?;
+            assert!(unframe(&mut head) && !unframe(&mut head));
+            let framing = frame(&mut head, &body, version, false).map_err(|error| error.kind())?;
             let text = |name| head.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap().to_owned());
             Ok((framing, text(CONTENT_LENGTH), text(TRANSFER_ENCODING), text(TRAILER)))
         };
