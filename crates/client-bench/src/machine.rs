@@ -39,7 +39,7 @@ fn allowed_cores() -> Result<Vec<usize>> {
 
 /// Has a process that is to be started copy memory without `rep movsb`.
 ///
-/// glibc before 2.40 copies large blocks by that instruction on AMD's processors since Zen 3, and there it is 25 times as slow where the target lies a few bytes
+/// glibc 2.36 copies large blocks by that instruction on AMD's processors since Zen 3, and there it is 25 times as slow where the target lies a few bytes
 /// after the source, modulo 4,096. Where buffers lie is up to the allocator: a client paid for it in every record of TLS, or did not, and a line of code elsewhere changed
 /// which of the two.
 pub(crate) fn copy_evenly(command: &mut Command) -> &mut Command {

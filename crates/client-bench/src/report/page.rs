@@ -143,7 +143,7 @@ fn intro(results: &Results) -> String {
          - The load is closed: a worker asks again when it has its answer, so latencies do not show what a queue would add (coordinated omission).\n\
          - All of a client runs on one core. Clients that spread over threads (isahc, ureq) show what their work costs, not how it would spread.\n\
          - Clients and server run with glibc's `rep movsb` switched off (`GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=0x40000000`). On AMD's processors since Zen 3, glibc \
-           before 2.40 copies large blocks by it, 25 times slower where two buffers happen to lie a few bytes apart modulo 4,096. In records of TLS they often do: \
+           2.36 copies large blocks by it, 25 times slower where two buffers happen to lie a few bytes apart modulo 4,096. In records of TLS they often do: \
            `download-tls` then cost most clients, ours and others, twice as much as here, and some not, by the chance of their heap's layout. That is the machine's, not a client's; \
            but it is what a program on such a machine pays.\n\
          - wrk and h2load are whole processes, measured with their start; neither makes an object of a response. h2load makes no new header block \
@@ -152,7 +152,7 @@ fn intro(results: &Results) -> String {
          ## Reproduce\n\n\
          ```sh\n\
          cargo xtask bench                              # all of it, and this page: about twenty minutes on a quiet machine with two cores\n\
-         cargo xtask bench --quick                      # an overview in two minutes\n\
+         cargo xtask bench --quick                      # an overview in three minutes\n\
          cargo xtask bench --only get-64 --client cio   # one workload, one engine, and what it is held against\n\
          cargo xtask bench --only get --compare HEAD    # against the results committed in a revision, or saved in a file by --save\n\
          cargo xtask bench --list                       # workloads and clients\n\
