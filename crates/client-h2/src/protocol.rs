@@ -1,6 +1,7 @@
 //! HTTP/2 as the wire sees it: every connection is shared.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 
 use client_core::{Body, ConnectionInfo, Exchange, Result};
@@ -53,8 +54,8 @@ impl Protocol for Http2 {
         }
     }
 
-    async fn exchange(&self, mut lease: Lease<Self>, exchange: &mut Exchange) -> Result<Response<Body>> {
+    fn exchange(&self, mut lease: Lease<Self>, exchange: &mut Exchange) -> impl Future<Output = Result<Response<Body>>> + Send {
         let connection = lease.conn_mut().shared_mut().clone();
-        multiplexed::exchange(lease, connection, exchange, &self.manner).await
+        multiplexed::exchange(lease, connection, exchange, &self.manner)
     }
 }

@@ -42,22 +42,25 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// As [`Protocol::exchange`].
-pub async fn exchange<P: Protocol>(
+#[expect(clippy::manual_async_fn, reason = "an async fn would hold its arguments twice")]
+pub fn exchange<P: Protocol>(
     lease: Lease<P>,
     connection: Connection,
     exchange: &mut Exchange,
     manner: &Manner,
-) -> Result<Response<Body>> {
-    let (mut transfer, mut response) = Transfer::begin(lease, connection, exchange, manner)?;
-    let mut patience: Option<Timer> = transfer.upload.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
-    let mut heads = 0;
-    let answer = poll_fn(|cx| transfer.poll_answer(&mut response, &mut patience, &mut heads, cx)).await;
-    match answer {
-        // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
-        Ok(response) => transfer.respond(response, exchange),
-        Err(error) => {
-            *exchange.request.body_mut() = transfer.upload.reclaim();
-            Err(transfer.failed(error))
+) -> impl Future<Output = Result<Response<Body>>> + Send {
+    async move {
+        let (mut transfer, mut response) = Transfer::begin(lease, connection, exchange, manner)?;
+        let mut patience: Option<Timer> = transfer.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
+        let mut heads = 0;
+        let answer = poll_fn(|cx| transfer.poll_answer(&mut response, &mut patience, &mut heads, cx)).await;
+        match answer {
+            // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
+            Ok(response) => transfer.respond(response, exchange),
+            Err(error) => {
+                *exchange.request.body_mut() = transfer.reclaim();
+                Err(transfer.failed(error))
+            }
         }
     }
 }
@@ -78,7 +81,8 @@ fn unsent(connection: &Connection, error: h2::Error) -> Error {
 
 /// An exchange in progress. Dropping it resets the stream.
 struct Transfer<P: Protocol> {
-    upload: Upload,
+    /// `None` of a request that was complete with its head. On the heap: it is large, and most requests have none.
+    upload: Option<Box<Upload>>,
     silence: Silence,
     limit: SocketTimeout,
     trace: Trace,
@@ -108,13 +112,16 @@ impl<P: Protocol> Transfer<P> {
         let has_body = !exchange.request.body().is_end_stream();
         let sent = connection.sender().send_request(head, !has_body && !is_connect);
         let (response, stream) = sent.map_err(|error| unsent(&connection, error))?;
-        let mut upload = Upload::nothing(stream);
-        if has_body {
-            upload.hold(mem::take(exchange.request.body_mut()));
-            if !exchange.request.headers().contains_key(EXPECT) {
-                upload.begin();
+        let upload = (has_body || is_connect).then(|| {
+            let mut upload = Box::new(Upload::nothing(stream));
+            if has_body {
+                upload.hold(mem::take(exchange.request.body_mut()));
+                if !exchange.request.headers().contains_key(EXPECT) {
+                    upload.begin();
+                }
             }
-        }
+            upload
+        });
         let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
         let transfer = Self {
             call: connection.count_call(),
@@ -129,6 +136,23 @@ impl<P: Protocol> Transfer<P> {
             lease,
         };
         Ok((transfer, response))
+    }
+
+    /// Whether the body waits for its beginning.
+    fn is_held(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| upload.is_held())
+    }
+
+    /// A held body may be sent.
+    fn let_go(&mut self) {
+        if let Some(upload) = &mut self.upload {
+            upload.begin();
+        }
+    }
+
+    /// The body, if it was never begun; it will not be sent.
+    fn reclaim(&mut self) -> Body {
+        self.upload.as_mut().map_or_else(Body::empty, |upload| upload.reclaim())
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -156,12 +180,12 @@ impl<P: Protocol> Transfer<P> {
             self.inform(&head, *heads)?;
             if head.status() == StatusCode::CONTINUE {
                 *patience = None;
-                self.upload.begin();
+                self.let_go();
             }
         }
         if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
             *patience = None;
-            self.upload.begin();
+            self.let_go();
         }
         match self.send(cx)? {
             true => self.silence.poll(self.phase, cx).map(Err),
@@ -186,7 +210,10 @@ impl<P: Protocol> Transfer<P> {
     /// Sends what can be sent now. Whether we wait for the peer, and not for our own producer.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<bool> {
         let mut moved = false;
-        let progress = self.upload.poll(&mut moved, cx)?;
+        let progress = match &mut self.upload {
+            Some(upload) => upload.poll(&mut moved, cx)?,
+            None => Progress::Over,
+        };
         if moved {
             self.silence.broken();
         }
@@ -240,8 +267,11 @@ impl<P: Protocol> Transfer<P> {
         }
         exchange.connection = Some(self.connection.info_of_exchange(self.lease.is_reused()));
         head.extensions = Extensions::new();
-        if *request.method() == Method::CONNECT && head.status.is_success() {
-            let tunnel = Tunnel::new(self.upload.into_stream(), incoming, self.call, self.lease);
+        if *request.method() == Method::CONNECT
+            && head.status.is_success()
+            && let Some(upload) = self.upload
+        {
+            let tunnel = Tunnel::new(upload.into_stream(), incoming, self.call, self.lease);
             head.extensions.insert(OnUpgrade::new(Upgraded::new(tunnel)));
             return Ok(Response::from_parts(head, Body::empty()));
         }
