@@ -9,7 +9,7 @@
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -171,7 +171,7 @@ impl<P: Protocol> Transfer<P> {
         // The response may be asked for only when there is nothing before it: it would be lost.
         while let Poll::Ready(before) = response.poll_informational(cx) {
             let Some(head) = before else {
-                let answer = std::task::ready!(Pin::new(response).poll(cx));
+                let answer = ready!(Pin::new(response).poll(cx));
                 return Poll::Ready(answer.map_err(|error| self.broken(error)));
             };
             *heads += 1;
@@ -284,10 +284,10 @@ impl<P: Protocol> Transfer<P> {
                 let is_head = *request.method() == Method::HEAD;
                 let length = head.headers.get(http::header::CONTENT_LENGTH).filter(|_| !is_head);
                 let remaining = length.and_then(|length| length.to_str().ok()?.parse().ok());
+                let transfer = self;
                 Body::wrap(ResponseBody {
-                    incoming,
                     remaining,
-                    transfer: Some(self),
+                    stream: Some(Stream { incoming, transfer }),
                 })
             }
         };
@@ -309,61 +309,69 @@ fn answered(error: Error, phase: Phase) -> Error {
 }
 
 fn says_close(fields: &HeaderMap) -> bool {
+    // Most requests have no such field.
+    if !fields.contains_key(CONNECTION) {
+        return false;
+    }
     let values = fields.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 
 /// A response's body, holding its stream until its end.
 struct ResponseBody<P: Protocol> {
-    incoming: RecvStream,
     /// What is to come, where the head has said so. h2 holds the server to it.
     remaining: Option<u64>,
     /// `None` once the stream has been given back.
-    transfer: Option<Transfer<P>>,
+    stream: Option<Stream<P>>,
 }
 
-impl<P: Protocol> ResponseBody<P> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        let Some(transfer) = &mut self.transfer else {
-            return Poll::Ready(None);
-        };
-        let is_peers_turn = match transfer.send(cx) {
-            Ok(is_peers_turn) => is_peers_turn,
-            Err(error) => return Poll::Ready(Some(Err(error))),
-        };
-        // A frame without data is nothing to a reader.
-        let data = loop {
-            match self.incoming.poll_data(cx) {
-                Poll::Ready(Some(Ok(data))) if data.is_empty() => {}
-                data => break data,
-            }
-        };
-        let frame = match data {
-            Poll::Ready(Some(Ok(data))) => {
-                // It is the reader's now: there is room for as much again, on the stream and on the connection.
-                let released = self.incoming.flow_control().release_capacity(data.len());
-                released.map_err(|error| transfer.broken(error))?;
-                self.remaining = self.remaining.map(|remaining| remaining.saturating_sub(data.len() as u64));
-                Poll::Ready(Some(Ok(Frame::data(data))))
-            }
-            Poll::Ready(None) => self.incoming.poll_trailers(cx).map(|trailers| match trailers {
-                Ok(trailers) => trailers.map(|trailers| {
-                    let checked = check_fields(&trailers, &transfer.limits);
-                    checked.map_err(|error| answered(error, Phase::Body)).map(|()| Frame::trailers(trailers))
-                }),
-                Err(error) => Some(Err(transfer.broken(error))),
-            }),
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(transfer.broken(error)))),
+struct Stream<P: Protocol> {
+    incoming: RecvStream,
+    /// The last to go.
+    transfer: Transfer<P>,
+}
+
+/// A frame of a body, and whether it is the last.
+type Received = Result<Option<(Frame<Bytes>, bool)>>;
+
+impl<P: Protocol> Stream<P> {
+    fn poll(&mut self, remaining: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<Received> {
+        let is_peers_turn = self.transfer.send(cx)?;
+        let received = self.poll_incoming(remaining, cx);
+        match received {
+            Poll::Pending if is_peers_turn => self.transfer.silence.poll(Phase::Body, cx).map(Err),
             Poll::Pending => Poll::Pending,
-        };
-        match frame {
-            Poll::Pending if is_peers_turn => transfer.silence.poll(Phase::Body, cx).map(|error| Some(Err(error))),
-            Poll::Pending => Poll::Pending,
-            frame => {
-                transfer.silence.broken();
-                frame
+            received => {
+                self.transfer.silence.broken();
+                received
             }
         }
+    }
+
+    fn poll_incoming(&mut self, remaining: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<Received> {
+        let Self { incoming, transfer } = self;
+        while let Some(data) = ready!(incoming.poll_data(cx)) {
+            let data = data.map_err(|error| transfer.broken(error))?;
+            *remaining = remaining.map(|remaining| remaining.saturating_sub(data.len() as u64));
+            // While more is announced, h2 need not be asked, which takes its lock.
+            let is_last = remaining.is_none_or(|remaining| remaining == 0) && incoming.is_end_stream();
+            // It is the reader's now: there is room for as much again, on the stream and on the connection. A stream that is over needs none, and
+            // gives back the connection's when it is dropped.
+            if !is_last {
+                let released = incoming.flow_control().release_capacity(data.len());
+                released.map_err(|error| transfer.broken(error))?;
+            }
+            // A frame without data is nothing to a reader.
+            if !data.is_empty() {
+                return Poll::Ready(Ok(Some((Frame::data(data), is_last))));
+            }
+        }
+        let trailers = ready!(incoming.poll_trailers(cx)).map_err(|error| transfer.broken(error))?;
+        let Some(trailers) = trailers else {
+            return Poll::Ready(Ok(None));
+        };
+        check_fields(&trailers, &transfer.limits).map_err(|error| answered(error, Phase::Body))?;
+        Poll::Ready(Ok(Some((Frame::trailers(trailers), true))))
     }
 }
 
@@ -372,28 +380,29 @@ impl<P: Protocol> http_body::Body for ResponseBody<P> {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        let frame = std::task::ready!(self.poll(cx));
-        // The transfer stays where it is until it is over: it is large.
-        if let Some(Err(error)) = frame {
-            return Poll::Ready(Some(Err(match self.transfer.take() {
-                Some(transfer) => transfer.failed(error),
-                None => error,
-            })));
+        let Self { remaining, stream } = &mut *self;
+        let Some(open) = stream else {
+            return Poll::Ready(None);
+        };
+        let received = ready!(open.poll(remaining, cx));
+        let is_over = !matches!(received, Ok(Some((_, false))));
+        // It stays where it is until it is over: it is large.
+        if is_over && let Some(Stream { incoming, transfer }) = stream.take() {
+            drop(incoming);
+            match received {
+                Ok(_) => transfer.finish(),
+                Err(error) => return Poll::Ready(Some(Err(transfer.failed(error)))),
+            }
         }
-        // While more is announced, h2 need not be asked, which takes its lock.
-        let is_over = frame.is_none() || (self.remaining.is_none_or(|remaining| remaining == 0) && self.incoming.is_end_stream());
-        if is_over && let Some(transfer) = self.transfer.take() {
-            transfer.finish();
-        }
-        Poll::Ready(frame)
+        Poll::Ready(received.map(|frame| frame.map(|(frame, _)| frame)).transpose())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.transfer.is_none()
+        self.stream.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (&self.transfer, self.remaining) {
+        match (&self.stream, self.remaining) {
             (None, _) => SizeHint::with_exact(0),
             (Some(_), Some(remaining)) => SizeHint::with_exact(remaining),
             (Some(_), None) => SizeHint::default(),

@@ -67,19 +67,25 @@ pub fn tunnel_target(request: &Request<Body>) -> Result<Authority> {
 
 /// `:scheme`, `:authority` and `:path`, as a URI (RFC 9113 §8.3.1, §8.5).
 fn target(request: &Request<Body>) -> Result<Uri> {
+    let is_connect = *request.method() == Method::CONNECT;
+    let host = request.headers().get(HOST);
+    let is_asterisk = request.extensions().get() == Some(&RequestTarget::Asterisk);
+    if !is_connect && host.is_none() && !is_asterisk {
+        return Ok(request.uri().clone());
+    }
     let mut parts = request.uri().clone().into_parts();
-    if *request.method() == Method::CONNECT {
+    if is_connect {
         if !request.body().is_empty() {
             return Err(invalid("a CONNECT request has no body (RFC 9110 §9.3.6)"));
         }
         parts.scheme = None;
         parts.path_and_query = None;
         parts.authority = Some(tunnel_target(request)?);
-    } else if let Some(host) = request.headers().get(HOST) {
+    } else if let Some(host) = host {
         // "An endpoint that converts … replaces :authority": the user's word about the server's name goes before that about its address.
         parts.authority = Some(authority(host)?);
     }
-    if request.extensions().get() == Some(&RequestTarget::Asterisk) {
+    if is_asterisk {
         if *request.method() != Method::OPTIONS {
             return Err(invalid("the request target `*` is for OPTIONS"));
         }
@@ -110,7 +116,6 @@ fn parsed(authority: impl AsRef<str>) -> Result<Authority> {
 
 /// The fields that are about the message (RFC 9113 §8.2.2).
 fn fields(all: &HeaderMap) -> HeaderMap {
-    let named: Vec<&str> = all.get_all(CONNECTION).iter().flat_map(members).collect();
     let is_of_connection = |name: &HeaderName| {
         [
             CONNECTION,
@@ -122,15 +127,20 @@ fn fields(all: &HeaderMap) -> HeaderMap {
             CONTENT_LENGTH,
         ]
         .contains(name)
-            || named.iter().any(|other| name.as_str().eq_ignore_ascii_case(other))
     };
+    // Most requests have none of these. What `Connection` names is left out with it.
+    if !all.keys().any(|name| *name == TE || is_of_connection(name)) {
+        return all.clone();
+    }
+    let named: Vec<&str> = all.get_all(CONNECTION).iter().flat_map(members).collect();
+    let is_named = |name: &HeaderName| named.iter().any(|other| name.as_str().eq_ignore_ascii_case(other));
     let mut kept = HeaderMap::with_capacity(all.len());
     for (name, value) in all {
         if *name == TE {
             if members(value).any(|member| member.eq_ignore_ascii_case("trailers")) {
                 kept.insert(TE, HeaderValue::from_static("trailers"));
             }
-        } else if !is_of_connection(name) {
+        } else if !is_of_connection(name) && !is_named(name) {
             kept.append(name, value.clone());
         }
     }
