@@ -23,7 +23,7 @@ use client_transport::pool::{CloseReason, Verdict};
 use client_transport::silence::{Silence, Timer};
 use client_transport::wire::effective;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
-use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -145,7 +145,7 @@ impl Transfer {
     /// Keeps nothing of the exchange that is over but its timer.
     pub(crate) fn end(&mut self) {
         self.upload = Upload::nothing();
-        self.silence = Silence::new(None).with_timer(self.silence.take_timer());
+        self.silence.broken();
         self.trace = Trace::default();
     }
 
@@ -164,12 +164,12 @@ impl Http1 {
     fn begin(&mut self, exchange: &Exchange, manner: &Manner) {
         let limit = effective(exchange.timeouts.get(TimeoutKind::Socket), manner.socket_timeout);
         let Self { transfer, stream, .. } = self;
-        transfer.silence = Silence::new(limit).with_timer(transfer.silence.take_timer());
+        transfer.silence.renew(limit);
         transfer.trace = exchange.trace.clone();
         transfer.limits = exchange.limits;
         transfer.before = stream.traffic();
         transfer.has_head = false;
-        transfer.is_reusable = !says_close(exchange.request.headers());
+        transfer.is_reusable = !Persistence::of(exchange.request.headers()).closes;
         transfer.keep_alive = None;
     }
 
@@ -294,8 +294,9 @@ impl Http1 {
             status: head.status,
             version: head.version,
         });
-        transfer.keep_alive = keep_alive(&head.headers);
-        transfer.is_reusable &= can_be_followed(head, request.method());
+        let said = Persistence::of(&head.headers);
+        transfer.keep_alive = said.keep_alive;
+        transfer.is_reusable &= said.can_be_followed(head, request.method());
         Ok(())
     }
 
@@ -375,38 +376,56 @@ fn answered(error: Error, phase: Phase) -> Error {
     error.with_phase(phase).with_sent(Sent::Answered)
 }
 
-/// Whether another exchange can follow on a connection of HTTP/1.1 (RFC 9112 §9.3): both sides want it to, and this one has a clear end.
-fn can_be_followed(head: &http::response::Parts, method: &Method) -> bool {
-    let fields = &head.headers;
-    let (has_length, is_coded) = (fields.contains_key(CONTENT_LENGTH), fields.contains_key(TRANSFER_ENCODING));
-    let is_bodiless = *method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let persists = head.version == Version::HTTP_11 || has_option(fields, "keep-alive");
-    // Both at once are the shape of an attack: a proxy on the way may have read it otherwise (RFC 9112 §6.3 rule 3).
-    persists && !says_close(fields) && !(has_length && is_coded) && (has_length || is_coded || is_bodiless)
+/// What the fields of a head say about the end of its message, and of the connection. One look at each field is enough, and most say nothing.
+#[derive(Debug, Default)]
+struct Persistence {
+    has_length: bool,
+    is_coded: bool,
+    closes: bool,
+    persists: bool,
+    /// `timeout` of the `Keep-Alive` field, in seconds.
+    keep_alive: Option<Duration>,
 }
 
-fn says_close(fields: &HeaderMap) -> bool {
-    has_option(fields, "close")
+impl Persistence {
+    fn of(fields: &HeaderMap) -> Self {
+        const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+        let mut said = Self::default();
+        for (name, value) in fields {
+            if *name == CONTENT_LENGTH {
+                said.has_length = true;
+            } else if *name == TRANSFER_ENCODING {
+                said.is_coded = true;
+            } else if *name == CONNECTION {
+                said.closes |= members(value).any(|option| option.eq_ignore_ascii_case("close"));
+                said.persists |= members(value).any(|option| option.eq_ignore_ascii_case("keep-alive"));
+            } else if *name == KEEP_ALIVE && said.keep_alive.is_none() {
+                said.keep_alive = timeout(value);
+            }
+        }
+        said
+    }
+
+    /// Whether another exchange can follow on a connection of HTTP/1.1 (RFC 9112 §9.3): both sides want it to, and this one has a clear end.
+    fn can_be_followed(&self, head: &http::response::Parts, method: &Method) -> bool {
+        let is_bodiless = *method == Method::HEAD || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let persists = head.version == Version::HTTP_11 || self.persists;
+        // Both at once are the shape of an attack: a proxy on the way may have read it otherwise (RFC 9112 §6.3 rule 3).
+        let is_ambiguous = self.has_length && self.is_coded;
+        persists && !self.closes && !is_ambiguous && (self.has_length || self.is_coded || is_bodiless)
+    }
 }
 
-fn has_option(fields: &HeaderMap, wanted: &str) -> bool {
-    options(fields, &CONNECTION).any(|option| option.eq_ignore_ascii_case(wanted))
-}
-
-/// `timeout` of the `Keep-Alive` field, in seconds.
-fn keep_alive(fields: &HeaderMap) -> Option<Duration> {
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    options(fields, &KEEP_ALIVE)
+fn timeout(keep_alive: &HeaderValue) -> Option<Duration> {
+    let (_, seconds) = members(keep_alive)
         .filter_map(|option| option.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))
-        .and_then(|(_, seconds)| seconds.trim().parse().ok())
-        .map(Duration::from_secs)
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
+    Some(Duration::from_secs(seconds.trim().parse().ok()?))
 }
 
 /// The members of a comma-separated list.
-fn options<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = fields.get_all(name).into_iter();
-    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+fn members(list: &HeaderValue) -> impl Iterator<Item = &str> {
+    list.to_str().into_iter().flat_map(|list| list.split(',')).map(str::trim)
 }
 
 #[cfg(test)]
@@ -420,7 +439,7 @@ mod tests {
             response = response.header(*name, *value);
         }
         let head = response.body(()).unwrap().into_parts().0;
-        assert_eq!(can_be_followed(&head, method), expected, "{head:?}");
+        assert_eq!(Persistence::of(&head.headers).can_be_followed(&head, method), expected, "{head:?}");
     }
 
     #[test]
@@ -446,7 +465,7 @@ mod tests {
         let of = |value: &str| {
             let mut fields = HeaderMap::new();
             fields.insert("keep-alive", value.parse().unwrap());
-            keep_alive(&fields)
+            Persistence::of(&fields).keep_alive
         };
         assert_eq!(of("timeout=5, max=100"), Some(Duration::from_secs(5)));
         assert_eq!(of("max=100, Timeout = 7"), Some(Duration::from_secs(7)));

@@ -1,6 +1,8 @@
 //! The head of an HTTP/1.1 request, as hyper is to write it: target, `Host` first, and the fields that frame the body, which hyper then takes as
 //! they are.
 
+use std::borrow::Cow;
+
 use client_core::{Body, Error, ErrorKind, Exchange, RequestTarget, Result};
 use client_h2::multiplexed::tunnel_target;
 use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRAILER, TRANSFER_ENCODING};
@@ -12,7 +14,11 @@ use crate::connection::Proxy;
 /// The head, without what frames the body.
 pub(crate) fn request_head(exchange: &Exchange, proxy: Option<&Proxy>, host: &mut HostField) -> Result<Request<()>> {
     let request = &exchange.request;
-    let (target, host) = target(request, proxy.is_some(), host)?;
+    let (target, authority) = target(request, proxy.is_some())?;
+    let host = match request.headers().get(HOST) {
+        Some(own) => checked(own.clone())?,
+        None => host.of(&authority)?,
+    };
     // A method is a token and a field value has no control characters, by their types; the type of a URI is laxer.
     let is_graphic = |part: &str| part.bytes().all(|byte| byte.is_ascii_graphic());
     let parts = [
@@ -25,11 +31,11 @@ pub(crate) fn request_head(exchange: &Exchange, proxy: Option<&Proxy>, host: &mu
     let mut head = Request::new(());
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = target;
-    *head.headers_mut() = fields(request.headers(), host, proxy)?;
+    *head.headers_mut() = fields(request.headers(), host, proxy);
     Ok(head)
 }
 
-/// The `Host` field that a connection sent last: most of them never send another.
+/// The `Host` field that a connection sent last, and that was looked at: most of them never send another.
 #[derive(Default)]
 pub(crate) struct HostField(Option<(Authority, HeaderValue)>);
 
@@ -40,13 +46,21 @@ impl HostField {
             return Ok(value.clone());
         }
         let value = HeaderValue::from_str(authority.as_str()).map_err(|_| invalid("the host has characters that no host has"))?;
+        let value = checked(value)?;
         self.0 = Some((authority.clone(), value.clone()));
         Ok(value)
     }
 }
 
+fn checked(host: HeaderValue) -> Result<HeaderValue> {
+    if host.as_bytes().contains(&b'@') || !host.as_bytes().iter().all(u8::is_ascii_graphic) {
+        return Err(invalid("the header host names no host"));
+    }
+    Ok(host)
+}
+
 /// The four forms of a target (RFC 9112 §3.2), and the host to ask for.
-fn target(request: &Request<Body>, is_proxied: bool, host: &mut HostField) -> Result<(Uri, HeaderValue)> {
+fn target(request: &Request<Body>, is_proxied: bool) -> Result<(Uri, Cow<'_, Authority>)> {
     let uri = request.uri();
     let authority = uri.authority().ok_or_else(|| invalid("the URI has no host"))?;
     if *request.method() == Method::CONNECT {
@@ -54,29 +68,24 @@ fn target(request: &Request<Body>, is_proxied: bool, host: &mut HostField) -> Re
             return Err(invalid("a CONNECT request has no body (RFC 9110 §9.3.6)"));
         }
         let target = tunnel_target(request)?;
-        let host = host.of(&target)?;
-        return Ok((Uri::from(target), host));
+        return Ok((Uri::from(target.clone()), Cow::Owned(target)));
     }
-    let host = host.of(authority)?;
+    let authority = Cow::Borrowed(authority);
     if request.extensions().get() == Some(&RequestTarget::Asterisk) {
         return match *request.method() {
-            Method::OPTIONS => Ok((Uri::from_static("*"), host)),
+            Method::OPTIONS => Ok((Uri::from_static("*"), authority)),
             _ => Err(invalid("the request target `*` is for OPTIONS")),
         };
     }
     if is_proxied {
-        return Ok((uri.clone(), host));
+        return Ok((uri.clone(), authority));
     }
     let origin_form = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    Ok((Uri::from(origin_form), host))
+    Ok((Uri::from(origin_form), authority))
 }
 
 /// "A user agent that sends Host SHOULD send it as the first field in the header section" (RFC 9110 §7.2).
-fn fields(all: &HeaderMap, host: HeaderValue, proxy: Option<&Proxy>) -> Result<HeaderMap> {
-    let host = all.get(HOST).cloned().unwrap_or(host);
-    if host.as_bytes().contains(&b'@') || !host.as_bytes().iter().all(u8::is_ascii_graphic) {
-        return Err(invalid("the header host names no host"));
-    }
+fn fields(all: &HeaderMap, host: HeaderValue, proxy: Option<&Proxy>) -> HeaderMap {
     let mut fields = HeaderMap::with_capacity(all.len() + 4);
     fields.insert(HOST, host);
     for (name, value) in all {
@@ -88,7 +97,7 @@ fn fields(all: &HeaderMap, host: HeaderValue, proxy: Option<&Proxy>) -> Result<H
     if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
         fields.entry(PROXY_AUTHORIZATION).or_insert_with(|| authorization.clone());
     }
-    Ok(fields)
+    fields
 }
 
 /// Takes out what frames a body, which [`request_head`] leaves out from the start. Whether there was a length.
@@ -152,7 +161,7 @@ fn announce(fields: &mut HeaderMap, trailers: Option<&HeaderMap>) -> Result<()> 
     Ok(())
 }
 
-fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
 }
 

@@ -39,13 +39,6 @@ impl Silence {
         }
     }
 
-    /// With the timer of an earlier exchange.
-    #[must_use]
-    pub fn with_timer(mut self, timer: Option<Timer>) -> Self {
-        self.timer = timer;
-        self
-    }
-
     /// The same watch for another exchange, with its timer: that is made once in the life of a connection, and not set for each exchange. Between two, the task
     /// that waited last may be woken once, for nothing.
     pub fn renew(&mut self, limit: SocketTimeout) {
@@ -53,11 +46,6 @@ impl Silence {
         if limit.is_some() && self.runtime.is_none() {
             self.runtime = Handle::try_current().ok();
         }
-    }
-
-    /// Its timer, for a later exchange.
-    pub fn take_timer(&mut self) -> Option<Timer> {
-        self.timer.take()
     }
 
     /// A byte came or went, or the silence is our own.
