@@ -30,6 +30,6 @@ pub const BUDGETS: &[Budget] = &[
         allocations: 15,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 33_600,
+        instructions: 32_300,
     },
 ];
