@@ -92,3 +92,34 @@ impl Silence {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Waker;
+
+    use super::*;
+
+    /// The timer that an exchange left set is no limit of the next one, be that shorter, longer or none.
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_is_renewed_has_the_new_limit() {
+        let seconds = Duration::from_secs;
+        let noop = || Context::from_waker(Waker::noop());
+        let mut silence = Silence::new(Some(seconds(60)));
+        assert!(silence.poll(Phase::Head, &mut noop()).is_pending());
+        for limit in [1, 30, 5] {
+            silence.renew(Some(seconds(limit)));
+            let started = Instant::now();
+            let error = poll_fn(|cx| silence.poll(Phase::Head, cx)).await;
+            assert!(error.is_timeout());
+            let elapsed = started.elapsed();
+            assert!((seconds(limit)..seconds(limit + 1)).contains(&elapsed), "{limit} s: {elapsed:?}");
+            // Set again for the next one, which then never comes to wait.
+            silence.renew(Some(seconds(limit)));
+            assert!(silence.poll(Phase::Head, &mut noop()).is_pending());
+        }
+        silence.renew(None);
+        tokio::time::advance(seconds(100)).await;
+        assert!(silence.poll(Phase::Head, &mut noop()).is_pending());
+    }
+}
