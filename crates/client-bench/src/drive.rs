@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::{self, Core};
 use crate::results::Sample;
-use crate::server::{SMALL, Target};
+use crate::server::{Control, SMALL, Target};
 use crate::subject::SubjectName;
 use crate::subjects::{self, Answer, Ours, Setup, Subject, Url, Version, tools};
 use crate::workload::{Direction, Kind, Server, With, Workload};
@@ -114,6 +114,15 @@ fn run<S: Subject>(job: &Job, allocations: Option<AllocationCounter>) -> Result<
 impl Job {
     pub(crate) fn workload(&self) -> Result<&'static Workload> {
         Workload::named(&self.workload).ok_or_else(|| format!("no workload {}", self.workload).into())
+    }
+
+    /// The line to the server; as long as it is there, a server of ours does not sleep.
+    pub(crate) fn control(&self) -> Result<Control> {
+        let mut control = Control::new(&self.target)?;
+        if self.workload()?.server == Server::Canned {
+            control.stay_awake()?;
+        }
+        Ok(control)
     }
 
     fn setup(&self, workload: &Workload) -> Result<Setup> {

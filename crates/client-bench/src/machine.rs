@@ -18,18 +18,18 @@ pub(crate) enum Core {
     Server,
 }
 
-/// Keeps this thread, and those it starts, on one core. On a machine with a single one nothing is done.
-pub(crate) fn pin(core: Core) -> Result<()> {
+/// Keeps this thread, and those it starts, on one core, and says whether it could: on a machine with a single one nothing is done.
+pub(crate) fn pin(core: Core) -> Result<bool> {
     let allowed = allowed_cores()?;
     let chosen = match (core, allowed.as_slice()) {
-        (_, [] | [_]) => return Ok(()),
+        (_, [] | [_]) => return Ok(false),
         (Core::Client, [first, ..]) => *first,
         (Core::Server, [_, second, ..]) => *second,
     };
     let mut set = CpuSet::new();
     set.set(chosen)?;
     sched_setaffinity(Pid::from_raw(0), &set)?;
-    Ok(())
+    Ok(true)
 }
 
 fn allowed_cores() -> Result<Vec<usize>> {

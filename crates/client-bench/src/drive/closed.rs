@@ -73,7 +73,7 @@ pub(super) async fn run<S: Subject>(
         finished.push(ends);
     }
 
-    let mut control = Control::new(&job.target)?;
+    let mut control = job.control()?;
     all_begun(begun, held.is_some().then_some(&mut control), workers as u64).await?;
     tokio::time::sleep(job.scale.warm_up).await;
     let server_before = control.cpu_time()?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::awake::Vigil;
 use super::{Shared, Target};
 use crate::{Result, machine};
 
@@ -35,6 +36,11 @@ impl Control {
         self.ask("release").map(drop)
     }
 
+    /// Has the server stay awake until this connection ends, where it has a core of its own.
+    pub(crate) fn stay_awake(&mut self) -> Result<()> {
+        self.ask("awake").map(drop)
+    }
+
     fn ask(&mut self, what: &str) -> Result<u64> {
         self.0.get_mut().write_all(format!("{what}\n").as_bytes())?;
         let mut line = String::new();
@@ -59,10 +65,15 @@ async fn answer(stream: tokio::net::TcpStream, shared: Arc<Shared>) -> Result<()
     let _ = stream.set_nodelay(true);
     let (read, mut write) = stream.into_split();
     let mut lines = tokio::io::BufReader::new(read).lines();
+    let mut _vigil = None;
     while let Some(line) = lines.next_line().await? {
         let number = match line.as_str() {
             "cpu" => u64::try_from(shared.cpu_time()?.as_micros())?,
             "held" => u64::try_from(shared.held.load(Ordering::Relaxed))?,
+            "awake" => {
+                _vigil = shared.has_own_core.then(|| Vigil::begin(Arc::clone(&shared.watch)));
+                0
+            }
             "release" => {
                 shared.held.store(0, Ordering::Relaxed);
                 shared.released.send_modify(|times| *times += 1);
@@ -76,10 +87,10 @@ async fn answer(stream: tokio::net::TcpStream, shared: Arc<Shared>) -> Result<()
 }
 
 impl Shared {
-    /// Of this process and of nginx: only one of them has work at a time.
+    /// Of this process and of nginx, of which only one has work at a time; without what was spent awake for nothing.
     fn cpu_time(&self) -> Result<Duration> {
         let nginx = self.nginx.lock().unwrap_or_else(PoisonError::into_inner);
         let other = nginx.as_ref().map_or(Ok(Duration::ZERO), super::Nginx::cpu_time)?;
-        Ok(machine::cpu_time()? + other)
+        Ok((machine::cpu_time()? + other).saturating_sub(self.watch.idle()))
     }
 }

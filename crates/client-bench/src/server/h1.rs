@@ -43,6 +43,7 @@ where
             0 => return Ok(()),
             n => filled += n,
         }
+        shared.watch.read();
         let mut done = 0;
         while let Some(at) = head_end.find(&buffer[done..filled]) {
             let head = &buffer[done..done + at + HEAD_END.len()];

@@ -2,8 +2,11 @@
 //! to nothing; windows are not watched, for a hundred answers together do not fill one.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::awake::Watch;
 
 /// RFC 9113 §3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -24,7 +27,7 @@ const THEIR_SETTINGS_SEEN: &[u8] = &[0, 0, 0, SETTINGS, ACK, 0, 0, 0, 0];
 /// `:status: 200`, and literals without indexing (RFC 7541 §6.2.2): content-length 5, server bench, content-type text/plain.
 const HEAD: &[u8] = b"\x88\x0f\x0d\x015\x0f\x27\x05bench\x0f\x10\x0atext/plain";
 
-pub(super) async fn serve<S>(mut stream: S) -> io::Result<()>
+pub(super) async fn serve<S>(mut stream: S, watch: Arc<Watch>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -43,6 +46,7 @@ where
             0 => return Ok(()),
             n => filled += n,
         }
+        watch.read();
         let mut done = 0;
         while let Some(frame) = frame(&buffer[done..filled]) {
             answer(frame, &mut out);

@@ -4,6 +4,7 @@
 //! One runtime thread, listeners for each way to speak: HTTP/1.1 plain and over TLS 1.3, HTTP/2 over TLS and by prior knowledge; and a line
 //! protocol for the drivers, by which they ask for its processor time and release the requests it holds.
 
+mod awake;
 mod control;
 mod h1;
 mod h2_bulk;
@@ -23,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use awake::Watch;
 pub(crate) use control::Control;
 use nginx::Nginx;
 
@@ -92,19 +94,24 @@ struct Shared {
     held: AtomicUsize,
     /// Counts the releases.
     released: watch::Sender<u64>,
+    /// Whether no client runs on the core of this process.
+    has_own_core: bool,
+    watch: Arc<Watch>,
     /// Stopped when it is taken.
     nginx: Mutex<Option<Nginx>>,
 }
 
 /// The server process: prints where it listens, serves until its standard input ends.
 pub(crate) fn serve() -> Result<()> {
-    machine::pin(Core::Server)?;
+    let has_own_core = machine::pin(Core::Server)?;
     machine::raise_descriptor_limit()?;
     let nginx = Nginx::start()?;
     let ports = nginx.as_ref().map(|nginx| nginx.ports);
     let shared = Arc::new(Shared {
         held: AtomicUsize::new(0),
         released: watch::channel(0).0,
+        has_own_core,
+        watch: Arc::default(),
         nginx: Mutex::new(nginx),
     });
     std::thread::spawn({
@@ -131,12 +138,16 @@ pub(crate) fn serve() -> Result<()> {
                 move |stream| over_tls(tls.clone(), stream, Arc::clone(&shared), h1::serve)
             })
             .await?,
-            h2c: listen(h2_canned::serve).await?,
+            h2c: listen({
+                let watch = Arc::clone(&shared.watch);
+                move |stream| h2_canned::serve(stream, Arc::clone(&watch))
+            })
+            .await?,
             h2_tls: listen({
-                let tls = h2_tls.clone();
+                let (tls, watch) = (h2_tls.clone(), Arc::clone(&shared.watch));
                 move |stream| {
-                    let tls = tls.clone();
-                    async move { h2_canned::serve(tls.accept(stream).await?).await }
+                    let (tls, watch) = (tls.clone(), Arc::clone(&watch));
+                    async move { h2_canned::serve(tls.accept(stream).await?, watch).await }
                 }
             })
             .await?,

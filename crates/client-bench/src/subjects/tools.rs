@@ -4,7 +4,6 @@ use std::process::Command;
 
 use crate::drive::Job;
 use crate::results::Sample;
-use crate::server::Control;
 use crate::workload::Kind;
 use crate::{Result, machine};
 
@@ -63,7 +62,7 @@ fn arguments(job: &Job) -> Result<(String, String, String)> {
 }
 
 fn run(job: &Job, command: &mut Command) -> Result<(Sample, String)> {
-    let mut control = Control::new(&job.target)?;
+    let mut control = job.control()?;
     let (started, server_before, before) = (std::time::Instant::now(), control.cpu_time()?, machine::cpu_time_of_children()?);
     let output = command.output()?;
     let (cpu, wall) = (machine::cpu_time_of_children()? - before, started.elapsed());
