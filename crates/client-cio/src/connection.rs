@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use client_core::{Body, ConnectionInfo, Exchange, Result};
+use client_core::{Answer, ConnectionInfo, Exchange, Result};
 use client_transport::dial;
 use client_transport::pool::{Conn, Dialed, Sharing, Verdict};
 use client_transport::route::Route;
 use client_transport::stream::Stream;
 use client_transport::wire::{Lease, Line, Protocol};
-use http::{HeaderValue, Response};
+use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use crate::driver::{self, Transfer};
@@ -30,11 +30,12 @@ pub(crate) struct H1 {
     pub(crate) socket_timeout: SocketTimeout,
 }
 
-/// A connection that carries one exchange at a time. Idle, it holds no read buffer.
+/// A connection that carries one exchange at a time. Idle, it holds no read buffer but for a block of half a KiB.
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
     /// What was read and not yet decoded.
     pub(crate) read: BytesMut,
+    block: Block,
     /// The exchange under way.
     pub(crate) transfer: Transfer,
     pub(crate) info: Arc<ConnectionInfo>,
@@ -53,15 +54,15 @@ pub(crate) const READ_SIZE: usize = 8 << 10;
 impl Connection {
     /// Appends what the socket has to what was read, about `appetite` bytes at most.
     ///
-    /// A small read goes by the stack: what is kept of it, in header values and pieces of a body, then keeps no more memory than its own, and a small
-    /// block is cheaper to allocate than a large one.
+    /// A small read goes by the stack: what is kept of it, in header values and pieces of a body, then keeps little more memory than its own, and a small
+    /// block is cheaper to allocate than a large one, if one has to be allocated at all.
     pub(crate) fn poll_read(&mut self, appetite: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if appetite <= READ_SIZE {
             let mut space = [MaybeUninit::uninit(); READ_SIZE];
             let mut buf = ReadBuf::uninit(&mut space);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
             match self.read.is_empty() {
-                true => self.read = BytesMut::from(buf.filled()),
+                true => self.read = self.block.copy(buf.filled()),
                 false => self.read.extend_from_slice(buf.filled()),
             }
             return Poll::Ready(Ok(buf.filled().len()));
@@ -70,6 +71,27 @@ impl Connection {
             self.read.reserve(appetite);
         }
         pin!(self.stream.read_buf(&mut self.read)).poll(cx)
+    }
+}
+
+/// Where the small reads of a connection lie, one behind the other, and from the front again once nobody holds any of them: most responses cost no
+/// allocation then.
+#[derive(Default)]
+struct Block(BytesMut);
+
+impl Block {
+    const SIZE: usize = 512;
+
+    /// These bytes, in the block, if they are few.
+    fn copy(&mut self, bytes: &[u8]) -> BytesMut {
+        if bytes.len() > Self::SIZE {
+            return BytesMut::from(bytes);
+        }
+        if self.0.capacity() < bytes.len() && !self.0.try_reclaim(Self::SIZE) {
+            self.0 = BytesMut::with_capacity(Self::SIZE);
+        }
+        self.0.extend_from_slice(bytes);
+        self.0.split()
     }
 }
 
@@ -86,6 +108,7 @@ impl Protocol for H1 {
         let connection = Connection {
             stream: dialed.stream,
             read: BytesMut::new(),
+            block: Block::default(),
             transfer: Transfer::none(),
             info: Arc::new(dialed.info),
             proxy: route.absolute_form().then(|| Proxy {
@@ -116,12 +139,17 @@ impl Protocol for H1 {
     }
 
     /// No `async fn`: its future, a part of every call's, would hold the lease twice.
-    fn exchange(&self, lease: Lease<Self>, exchange: &mut Exchange) -> impl Future<Output = Result<Response<Body>>> + Send {
+    fn exchange(
+        &self,
+        lease: Lease<Self>,
+        exchange: &mut Exchange,
+        answer: &mut Answer,
+    ) -> impl Future<Output = Result<()>> + Send {
         let limit = self.socket_timeout;
         async move {
             if let Conn::Shared(pipe) = lease.conn() {
                 let pipe = pipe.clone();
-                return Box::pin(pipeline::exchange(lease, pipe, exchange, limit)).await;
+                return Box::pin(pipeline::exchange(lease, pipe, exchange, answer, limit)).await;
             }
             let mut lease = Exclusive::new(lease, exchange);
             if let Err(error) = lease.conn().begin(exchange, limit) {
@@ -129,7 +157,8 @@ impl Protocol for H1 {
                 return Err(error);
             }
             let head = lease.conn().perform(exchange).await?;
-            Ok(driver::respond(lease, head))
+            driver::respond(lease, head, answer);
+            Ok(())
         }
     }
 }
@@ -166,5 +195,28 @@ impl Exclusive {
 
     pub(crate) fn finish(self, verdict: Verdict) {
         self.0.finish(verdict);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_used_again_once_nobody_holds_any_of_it() {
+        let mut block = Block::default();
+        let first = block.copy(&[1; 200]);
+        let begin = first.as_ptr();
+        let second = block.copy(&[2; 200]);
+        assert_eq!(second.as_ptr(), begin.wrapping_add(200), "behind the first");
+        // No room, and both are held: another block.
+        let third = block.copy(&[3; 200]);
+        assert_eq!((&first[..], &second[..], &third[..]), (&[1; 200][..], &[2; 200][..], &[3; 200][..]));
+        assert!(!(begin..begin.wrapping_add(Block::SIZE)).contains(&third.as_ptr()));
+        let begin = third.as_ptr();
+        drop(third);
+        block.copy(&[4; 200]);
+        assert_eq!(block.copy(&[5; 200]).as_ptr(), begin, "from the front");
+        assert_eq!(block.copy(&[6; 600]), [6; 600][..]);
     }
 }

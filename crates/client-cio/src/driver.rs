@@ -16,7 +16,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use client_core::{Body, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, RequestTarget, Result, Sent, Trace};
+use client_core::{
+    Answer, Body, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, RequestTarget, Result, Sent, Trace,
+};
 use client_core::{TimeoutKind, Upgraded};
 use client_transport::pool;
 use client_transport::wire::effective;
@@ -174,7 +176,7 @@ impl Connection {
         transfer.silence.renew(effective(exchange.timeouts.get(TimeoutKind::Socket), default));
         transfer.trace = exchange.trace.clone();
         transfer.appetite = READ_SIZE;
-        transfer.asks_upgrade = headers.contains_key(UPGRADE);
+        transfer.asks_upgrade = h1::has(headers, &UPGRADE);
         transfer.close = ConnectionOptions::of(headers).close;
         Ok(())
     }
@@ -336,7 +338,7 @@ impl Connection {
 }
 
 /// The response; what there is of its body already decides who holds the lease.
-pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead) -> Response<Body> {
+pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead, answer: &mut Answer) {
     let conn = lease.conn();
     let transfer = &mut conn.transfer;
     transfer.enter(Phase::Body);
@@ -347,7 +349,8 @@ pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead) -> Response<Body
         && let Some((body, verdict)) = transfer.decoder.rest(&mut conn.read)
     {
         finish(lease, verdict);
-        return response(head, Body::from(body));
+        response(head, Body::from(body), answer);
+        return;
     }
     let event = match transfer.is_sent {
         true => transfer.decoder.next(&mut conn.read),
@@ -355,14 +358,14 @@ pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead) -> Response<Body
     };
     let ahead = match event {
         Ok(h1::Event::End(Verdict::Switch)) => {
-            let mut response = response(head, Body::empty());
             let stream = Upgraded::new(RawStream::new(lease));
-            response.extensions_mut().insert(OnUpgrade::new(stream));
-            return response;
+            response(head, Body::empty(), answer).extensions_mut().insert(OnUpgrade::new(stream));
+            return;
         }
         Ok(h1::Event::End(verdict)) => {
             finish(lease, verdict);
-            return response(head, Body::empty());
+            response(head, Body::empty(), answer);
+            return;
         }
         Ok(h1::Event::Data(data)) => Some(Ok(Frame::data(data))),
         Ok(h1::Event::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
@@ -370,7 +373,7 @@ pub(crate) fn respond(mut lease: Exclusive, head: ResponseHead) -> Response<Body
         Err(error) => Some(Err(conn.refused(error))),
     };
     let lease = Some(lease);
-    response(head, Body::wrap(ResponseBody { ahead, lease }))
+    response(head, Body::wrap(ResponseBody { ahead, lease }), answer);
 }
 
 /// The response is complete.
@@ -400,10 +403,10 @@ pub(crate) fn tell(head: &ResponseHead, trace: &Trace) {
     });
 }
 
-/// The response of a head and its body.
+/// The response of a head and its body, in its place.
 #[inline]
-pub(crate) fn response(head: ResponseHead, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
+pub(crate) fn response(head: ResponseHead, body: Body, answer: &mut Answer) -> &mut Response<Body> {
+    let response = answer.insert(Response::new(body));
     *response.status_mut() = head.status;
     *response.version_mut() = head.version;
     *response.headers_mut() = head.headers;

@@ -38,12 +38,12 @@ mod raw;
 mod upload;
 
 use std::fmt;
+use std::future::Future;
 
-use client_core::{Body, Capabilities, Capability, Engine, ErrorKind, Event, Exchange, Result, Sent};
+use client_core::{Answer, Capabilities, Capability, Engine, ErrorKind, Event, Exchange, Result, Sent};
 use client_transport::engine_on_transport;
 use client_transport::route::{Route, Versions};
 use client_transport::transport::{self, Transport};
-use http::Response;
 
 pub use config::{CioBuilder, Endpoint};
 use connection::H1;
@@ -68,12 +68,12 @@ impl Cio {
 
 impl Cio {
     /// On a connection that others share. Whoever loses it to another's mistake goes on alone: the request is safe (RFC 9110 §9.2.1).
-    async fn in_line(&self, route: &Route, exchange: &mut Exchange) -> Result<Response<Body>> {
+    async fn in_line(&self, route: &Route, exchange: &mut Exchange, answer: &mut Answer) -> Result<()> {
         let wire = self.transport.wire();
-        match wire.execute(&route.clone().pipelined(), exchange).await {
+        match wire.execute(&route.clone().pipelined(), exchange, answer).await {
             Err(error) if error.kind() == ErrorKind::Closed && error.sent() == Sent::Maybe => {
                 exchange.trace.emit(&Event::Retried { reason: &error });
-                wire.execute(route, exchange).await
+                wire.execute(route, exchange, answer).await
             }
             answer => answer,
         }
@@ -116,13 +116,16 @@ impl Engine for Cio {
         CAPABILITIES
     }
 
-    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
-        let route = self.transport.route(exchange, Versions::Http1)?;
-        if self.pipelining && pipeline::is_eligible(&exchange.request) {
-            // On the heap: it is large, and few use it.
-            return Box::pin(self.in_line(&route, exchange)).await;
+    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its arguments twice")]
+    fn execute_into(&self, exchange: &mut Exchange, answer: &mut Answer) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            let route = self.transport.route(exchange, Versions::Http1)?;
+            if self.pipelining && pipeline::is_eligible(&exchange.request) {
+                // On the heap: it is large, and few use it.
+                return Box::pin(self.in_line(&route, exchange, answer)).await;
+            }
+            self.transport.wire().execute(&route, exchange, answer).await
         }
-        self.transport.wire().execute(&route, exchange).await
     }
 
     async fn warm_up(&self, mut exchange: Exchange) -> Result<()> {

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes, BytesMut};
-use client_core::{Body, ConnectionInfo, Error, ErrorKind, Event, Exchange, Phase, Result, Sent, TimeoutKind, Trace};
+use client_core::{Answer, Body, ConnectionInfo, Error, ErrorKind, Event, Exchange, Phase, Result, Sent, TimeoutKind, Trace};
 use client_transport::pool;
 use client_transport::wire::{Lease, effective};
 use http::header::{EXPECT, UPGRADE};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::Instant;
@@ -156,8 +156,9 @@ pub(crate) async fn exchange(
     lease: Lease<H1>,
     pipe: Pipe,
     exchange: &mut Exchange,
+    answer: &mut Answer,
     default: SocketTimeout,
-) -> Result<Response<Body>> {
+) -> Result<()> {
     let mut head = Vec::new();
     let encoded = encode(&mut head, exchange, RequestFraming::None, pipe.lock().connection.proxy.as_ref());
     if let Err(error) = encoded {
@@ -199,7 +200,10 @@ pub(crate) async fn exchange(
                 let error = Error::new(ErrorKind::Protocol, "101 Switching Protocols, though no upgrade was asked for");
                 return Err(turn.failed(error));
             }
-            h1::Event::Head(head) => return Ok(turn.respond(head)),
+            h1::Event::Head(head) => {
+                turn.respond(head, answer);
+                return Ok(());
+            }
             other => return Err(Error::new(ErrorKind::Engine, format!("{other:?} before a response head"))),
         }
     }
@@ -276,7 +280,7 @@ impl Turn {
         error.with_phase(self.phase).with_sent(sent)
     }
 
-    fn respond(mut self, head: ResponseHead) -> Response<Body> {
+    fn respond(mut self, head: ResponseHead, answer: &mut Answer) {
         self.phase = Phase::Body;
         self.trace.enter(Phase::Body);
         tell(&head, &self.trace);
@@ -288,7 +292,7 @@ impl Turn {
             }
             None => Body::wrap(TurnBody(Some(self))),
         };
-        response(head, body)
+        response(head, body, answer);
     }
 
     /// The body, if all of it has been received and its length is known.

@@ -48,9 +48,9 @@ pub(crate) enum Progress {
 }
 
 impl Upload {
-    /// A request, whose head is what `write` writes; the body follows with [`body`](Self::body). Where it fails, nothing is to be sent.
+    /// A request after the [`end`](Self::end) of the one before: its head is what `write` writes; the body follows with [`body`](Self::body). Where that fails,
+    /// nothing is to be sent, and `write` has left nothing.
     pub(crate) fn head(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> Result<(), Error> {
-        self.end();
         write(&mut self.front)
     }
 

@@ -6,8 +6,8 @@ use http::{Request, Response};
 use crate::body::Body;
 use crate::exchange::Exchange;
 
-/// The place of the answer: filled where an exchange succeeds.
-pub(crate) type Answer = Option<Response<Body>>;
+/// The place of an exchange's response: filled where the exchange succeeds.
+pub type Answer = Option<Response<Body>>;
 
 /// Why there is one.
 pub(crate) const ANSWERED: &str = "an exchange that succeeds fills the place of its answer";

@@ -81,6 +81,18 @@ pub trait Engine: Send + Sync + 'static {
     /// As classified by [`ErrorKind`], with the phase and what may have been sent.
     fn execute(&self, exchange: &mut Exchange) -> impl Future<Output = Result<Response<Body>>> + Send;
 
+    /// The same, with the response in its place: what the client asks for. An engine of several layers may write it there itself, as each layer that returns a
+    /// response moves its 200 bytes; by default [`execute`](Self::execute) does it all.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute); the place is empty then.
+    fn execute_into(&self, exchange: &mut Exchange, answer: &mut Answer) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            *answer = Some(self.execute(exchange).await?);
+            Ok(())
+        }
+    }
+
     /// Whether the engine's own configuration makes sense; asked once, when a client is built.
     ///
     /// # Errors
@@ -179,24 +191,31 @@ impl<E: Engine> ObjectSafe for E {
 }
 
 /// What every engine's exchange has around it: it ends when the client is aborted, and its error says where it happened.
-async fn perform<E: Engine>(engine: &E, exchange: &mut Exchange, answer: &mut Answer, mut membership: Membership) -> Result<()> {
-    exchange.connection = None;
-    let trace = exchange.trace.clone();
-    let outcome = {
-        let mut work = pin!(engine.execute(exchange));
-        poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Pending => membership.poll(cx, trace.sent().unwrap_or(Sent::Maybe)).map(Err),
-            // Into its place at once: it is large.
-            Poll::Ready(done) => Poll::Ready(done.map(|response| *answer = Some(response))),
-        })
-        .await
-    };
-    outcome.map_err(|error| error.or_engine(engine.name()).or_uri(exchange.request.uri()))?;
-    if let Some(response) = answer {
-        response.body_mut().until_aborted(membership);
-        exchange.tell_connection(response);
+#[expect(clippy::manual_async_fn, reason = "an async fn would hold its arguments twice")]
+fn perform<E: Engine>(
+    engine: &E,
+    exchange: &mut Exchange,
+    answer: &mut Answer,
+    mut membership: Membership,
+) -> impl Future<Output = Result<()>> + Send {
+    async move {
+        exchange.connection = None;
+        let trace = exchange.trace.clone();
+        let outcome = {
+            let mut work = pin!(engine.execute_into(exchange, answer));
+            poll_fn(|cx| match work.as_mut().poll(cx) {
+                Poll::Pending => membership.poll(cx, trace.sent().unwrap_or(Sent::Maybe)).map(Err),
+                done => done,
+            })
+            .await
+        };
+        outcome.map_err(|error| error.or_engine(engine.name()).or_uri(exchange.request.uri()))?;
+        if let Some(response) = answer {
+            response.body_mut().until_aborted(membership);
+            exchange.tell_connection(response);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 impl AnyEngine {
@@ -221,9 +240,19 @@ impl AnyEngine {
         }
     }
 
-    /// The same, with the answer in its place.
-    pub(crate) fn answer<'a>(&'a self, exchange: &'a mut Exchange, answer: &'a mut Answer) -> BoxFuture<'a, Result<()>> {
-        match self.admits(exchange, Capabilities::NONE) {
+    /// The same, with the answer in its place; of an exchange that is as it passed the client's gate, nothing is asked again.
+    pub(crate) fn answer<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        answer: &'a mut Answer,
+        is_checked: bool,
+    ) -> BoxFuture<'a, Result<()>> {
+        let admitted = if is_checked {
+            self.is_open()
+        } else {
+            self.admits(exchange, Capabilities::NONE)
+        };
+        match admitted {
             Ok(()) => self.0.engine.answer(exchange, answer, self.0.under_way.enter()),
             Err(error) => Box::pin(std::future::ready(Err(self.told(error, exchange)))),
         }
@@ -255,12 +284,18 @@ impl AnyEngine {
 
     /// Refuses what must not reach the engine.
     fn admits(&self, exchange: &Exchange, needed: Capabilities) -> Result<()> {
-        if self.0.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the client is closed").with_sent(Sent::Nothing));
-        }
+        self.is_open()?;
         match needed.missing_in(self.capabilities()) {
             Some(capability) => Err(Error::unsupported(capability)),
             None => check::supported(exchange, self.capabilities()),
+        }
+    }
+
+    #[inline]
+    fn is_open(&self) -> Result<()> {
+        match self.0.closed.load(Ordering::Acquire) {
+            true => Err(Error::new(ErrorKind::Closed, "the client is closed").with_sent(Sent::Nothing)),
+            false => Ok(()),
         }
     }
 

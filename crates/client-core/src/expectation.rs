@@ -21,7 +21,7 @@ impl Plugin for Expectation {
     }
 
     fn applies(&self, exchange: &Exchange) -> bool {
-        exchange.request.headers().contains_key(EXPECT)
+        !exchange.request.headers().is_empty() && exchange.request.headers().contains_key(EXPECT)
     }
 
     fn handle<'a>(&'a self, exchange: &'a mut Exchange, next: Next) -> BoxFuture<'a, Result<Response<Body>>> {

@@ -46,6 +46,7 @@ mod upgrade;
 mod url;
 
 pub use self::body::Body;
+pub use self::call::Answer;
 pub use self::capability::{Capabilities, Capability};
 pub use self::client::{HttpClient, HttpClientBuilder};
 pub use self::connection::{CloseReason, ConnectionInfo, PoolStats, RouteStats, TlsInfo};

@@ -189,6 +189,7 @@ impl Next {
         Rest {
             client: &self.client,
             position: self.position,
+            is_checked: false,
         }
     }
 }
@@ -198,12 +199,26 @@ impl Next {
 pub(crate) struct Rest<'a> {
     client: &'a Arc<Inner>,
     position: usize,
+    /// Whether the exchange is as it passed the gate: nobody was there to change it since.
+    is_checked: bool,
 }
 
 impl<'a> Rest<'a> {
     /// All of a call.
     pub(crate) fn all(client: &'a Arc<Inner>) -> Self {
-        Self { client, position: 0 }
+        Self {
+            client,
+            position: 0,
+            is_checked: true,
+        }
+    }
+
+    /// The same, for an exchange that may have been changed.
+    pub(crate) fn unchecked(self) -> Self {
+        Self {
+            is_checked: false,
+            ..self
+        }
     }
 
     /// See [`Next::run`].
@@ -231,23 +246,23 @@ impl<'a> Rest<'a> {
         Some((plugin.as_redirect()?, rest))
     }
 
-    /// The engine, where no other plugin concerns this exchange.
-    pub(crate) fn engine(self, exchange: &Exchange) -> Option<&'a AnyEngine> {
-        self.plugin(exchange).is_none().then_some(&self.client.engine)
+    /// The engine, where no other plugin concerns this exchange; and whether the exchange is as it passed the gate.
+    pub(crate) fn engine(self, exchange: &Exchange) -> Option<(&'a AnyEngine, bool)> {
+        self.plugin(exchange).is_none().then_some((&self.client.engine, self.is_checked))
     }
 
     /// The next plugin that this exchange concerns, and what comes after it.
     fn plugin(self, exchange: &Exchange) -> Option<(&'a dyn Plugin, Self)> {
-        let Self { client, position } = self;
+        let Self { client, position, .. } = self;
         let rest = &client.plugins[position..];
         let skipped = rest.iter().position(|plugin| plugin.applies(exchange))?;
         let position = position + skipped + 1;
-        Some((&*rest[skipped], Self { client, position }))
+        Some((&*rest[skipped], Self { position, ..self }))
     }
 }
 
 impl From<Rest<'_>> for Next {
-    fn from(Rest { client, position }: Rest<'_>) -> Self {
+    fn from(Rest { client, position, .. }: Rest<'_>) -> Self {
         let client = Arc::clone(client);
         Self { client, position }
     }

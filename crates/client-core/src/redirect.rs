@@ -122,26 +122,26 @@ impl Redirect {
             policy: of_request.unwrap_or(self).clone(),
             history: RedirectHistory::default(),
             head: None,
-            body: exchange.request.body().try_clone(),
+            body: Again::of(exchange.request.body()),
         }
     }
 
     /// A call's exchange, and those that its redirects ask for.
-    pub(crate) async fn follow(&self, exchange: &mut Exchange, answer: &mut Answer, rest: Rest<'_>) -> Result<()> {
+    pub(crate) async fn follow(&self, exchange: &mut Exchange, answer: &mut Answer, mut rest: Rest<'_>) -> Result<()> {
         let mut following = self.begin(exchange);
         loop {
             let outcome = match rest.engine(exchange) {
                 // It leaves the head as it is, which saves most exchanges the copy.
-                Some(engine) => engine.answer(exchange, answer).await,
+                Some((engine, is_checked)) => engine.answer(exchange, answer, is_checked).await,
                 None => {
                     following.head = Some(Box::new(exchange.clone_head()));
                     rest.run(exchange).await.map(|response| *answer = Some(response))
                 }
             };
-            outcome.map_err(|error| following.failed(error))?;
-            if !following.goes_on(exchange, answer.as_mut().expect(ANSWERED))? {
+            if following.answered(exchange, outcome, answer)? {
                 return Ok(());
             }
+            rest = rest.unchecked();
         }
     }
 
@@ -248,19 +248,45 @@ pub struct Following {
     history: RedirectHistory,
     /// The exchange as it was, where plugins may change it on its way: what they add is for this hop.
     head: Option<Box<Exchange>>,
-    /// Its body, if that can be sent again.
-    body: Option<Body>,
+    body: Again,
+}
+
+/// What it takes to send a body once more.
+#[derive(Debug)]
+enum Again {
+    /// There is none.
+    Nothing,
+    Copy(Body),
+    /// It can be sent only once.
+    Never,
+}
+
+impl Again {
+    #[inline]
+    fn of(body: &Body) -> Self {
+        match body.is_empty() && !body.has_trailers() {
+            true => Self::Nothing,
+            false => body.try_clone().map_or(Self::Never, Self::Copy),
+        }
+    }
+
+    fn take(&mut self) -> Option<Body> {
+        match std::mem::replace(self, Self::Never) {
+            Self::Nothing => Some(Body::empty()),
+            Self::Copy(body) => Some(body),
+            Self::Never => None,
+        }
+    }
 }
 
 impl Following {
-    /// What came of the exchange: the response, where that is the last; or `None`, and the exchange is the next one to perform.
+    /// Whether `answer` is the last, given what became of the exchange; if not, the exchange is the next one to perform.
     ///
     /// # Errors
     /// [`ErrorKind::Redirect`], with the reason; and the error that it was given.
-    pub fn answered(&mut self, exchange: &mut Exchange, answer: Result<Response<Body>>) -> Result<Option<Response<Body>>> {
-        let mut response = answer.map_err(|error| self.failed(error))?;
-        let goes_on = self.goes_on(exchange, &mut response)?;
-        Ok((!goes_on).then_some(response))
+    pub fn answered(&mut self, exchange: &mut Exchange, outcome: Result<()>, answer: &mut Answer) -> Result<bool> {
+        outcome.map_err(|error| self.failed(error))?;
+        Ok(!self.goes_on(exchange, answer.as_mut().expect(ANSWERED))?)
     }
 
     /// Whatever became of this hop, the first one was acted upon.
@@ -300,7 +326,7 @@ impl Following {
             );
             return Err(refused(reason, &hop.from));
         }
-        self.body = exchange.request.body().try_clone();
+        self.body = Again::of(exchange.request.body());
         self.history.0.push(hop);
         Ok(true)
     }

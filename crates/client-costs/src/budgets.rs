@@ -20,16 +20,16 @@ pub struct Budget {
 pub const BUDGETS: &[Budget] = &[
     Budget {
         engine: "cio",
-        allocations: 7,
+        allocations: 5,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 15_000,
+        instructions: 12_300,
     },
     Budget {
         engine: "hyper",
         allocations: 15,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 32_300,
+        instructions: 25_000,
     },
 ];

@@ -40,11 +40,10 @@ mod config;
 pub mod multiplexed;
 mod protocol;
 
-use client_core::{Body, Capabilities, Capability, Engine, Exchange, Result};
+use client_core::{Answer, Capabilities, Capability, Engine, Exchange, Result};
 use client_transport::engine_on_transport;
 use client_transport::route::Versions;
 use client_transport::transport::{self, Transport};
-use http::Response;
 
 pub use config::H2Builder;
 
@@ -99,8 +98,8 @@ impl Engine for H2 {
         CAPABILITIES
     }
 
-    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
-        self.transport.execute(exchange, Versions::Http2).await
+    fn execute_into(&self, exchange: &mut Exchange, answer: &mut Answer) -> impl Future<Output = Result<()>> + Send {
+        self.transport.execute(exchange, answer, Versions::Http2)
     }
 
     async fn warm_up(&self, exchange: Exchange) -> Result<()> {

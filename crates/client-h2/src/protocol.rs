@@ -4,13 +4,12 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 
-use client_core::{Body, ConnectionInfo, Exchange, Result};
+use client_core::{Answer, ConnectionInfo, Exchange, Result};
 use client_transport::dial;
 use client_transport::pool::{Conn, Dialed, Sharing};
 use client_transport::route::{Alpn, Route};
 use client_transport::wire::{Lease, Line, Protocol};
 use h2::client::Builder;
-use http::Response;
 
 use crate::multiplexed::{self, Connection, Manner};
 
@@ -54,8 +53,13 @@ impl Protocol for Http2 {
         }
     }
 
-    fn exchange(&self, mut lease: Lease<Self>, exchange: &mut Exchange) -> impl Future<Output = Result<Response<Body>>> + Send {
+    fn exchange(
+        &self,
+        mut lease: Lease<Self>,
+        exchange: &mut Exchange,
+        answer: &mut Answer,
+    ) -> impl Future<Output = Result<()>> + Send {
         let connection = lease.conn_mut().shared_mut().clone();
-        multiplexed::exchange(lease, connection, exchange, &self.manner)
+        multiplexed::exchange(lease, connection, exchange, answer, &self.manner)
     }
 }

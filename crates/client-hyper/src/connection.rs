@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use client_core::{Body, ConnectionInfo, Error, ErrorKind, Exchange, Limits, Phase, Result};
+use client_core::{Answer, ConnectionInfo, Error, ErrorKind, Exchange, Limits, Phase, Result};
 use client_h2::multiplexed::{self, Connection, Manner};
 use client_transport::dial;
 use client_transport::monitored::Monitored;
 use client_transport::pool::{CloseReason, Conn, Dialed, Sharing, Verdict};
 use client_transport::route::{Alpn, Route, Versions};
 use client_transport::wire::{Lease, Line, Protocol};
-use http::{HeaderValue, Response};
+use http::HeaderValue;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
@@ -131,13 +131,18 @@ impl Protocol for Negotiated {
     }
 
     #[expect(clippy::manual_async_fn, reason = "an async fn would hold its large argument twice")]
-    fn exchange(&self, lease: Lease<Self>, exchange: &mut Exchange) -> impl Future<Output = Result<Response<Body>>> + Send {
+    fn exchange(
+        &self,
+        lease: Lease<Self>,
+        exchange: &mut Exchange,
+        answer: &mut Answer,
+    ) -> impl Future<Output = Result<()>> + Send {
         async move {
             match lease.conn() {
-                Conn::Exclusive(_) => driver::exchange(Exclusive(lease), exchange, &self.manner).await,
+                Conn::Exclusive(_) => driver::exchange(Exclusive(lease), exchange, answer, &self.manner).await,
                 Conn::Shared(connection) => {
                     let connection = connection.clone();
-                    multiplexed::exchange(lease, connection, exchange, &self.manner).await
+                    multiplexed::exchange(lease, connection, exchange, answer, &self.manner).await
                 }
             }
         }

@@ -14,8 +14,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use client_core::{
-    Body, BoxError, ConnectionInfo, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, TimeoutKind,
-    Trace, Upgraded,
+    Answer, Body, BoxError, ConnectionInfo, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent,
+    TimeoutKind, Trace, Upgraded,
 };
 use client_h2::multiplexed::{Manner, check_fields};
 use client_transport::monitored::Traffic;
@@ -39,17 +39,13 @@ use crate::upload::{Outgoing, Upload};
 const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// What hyper answers with.
-type Answer = Result<Response<Incoming>, Unsent>;
+type Outcome = Result<Response<Incoming>, Unsent>;
 
 /// hyper's error, with the request if nobody has looked at it.
 type Unsent = TrySendError<Request<Outgoing>>;
 
-/// What becomes of an answer.
-enum Answered {
-    Response(Response<Body>),
-    /// The connection speaks something else from now on. Rare, and large.
-    Switched(Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>),
-}
+/// The connection is going to speak something else: what is left to wait for. Rare, and large.
+type Switch = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
 
 /// Performs the exchange, and returns at the response's head.
 ///
@@ -59,8 +55,9 @@ enum Answered {
 pub(crate) fn exchange<'a>(
     mut lease: Exclusive,
     exchange: &'a mut Exchange,
+    answer: &'a mut Answer,
     manner: &'a Manner,
-) -> impl Future<Output = Result<Response<Body>>> + Send + use<'a> {
+) -> impl Future<Output = Result<()>> + Send + use<'a> {
     async move {
         lease.http1_mut().begin(exchange, manner);
         if lease.is_reused() {
@@ -76,29 +73,28 @@ pub(crate) fn exchange<'a>(
         };
         let mut patience: Option<Timer> = lease.http1().is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
         let mut heads = 0;
-        let answered = match poll_fn(|cx| lease.http1_mut().poll_answer(sent.as_mut(), &mut patience, &mut heads, cx)).await? {
+        let switch = match poll_fn(|cx| lease.http1_mut().poll_answer(sent.as_mut(), &mut patience, &mut heads, cx)).await? {
             // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
-            Ok(response) => respond(lease, response, exchange)?,
+            Ok(response) => respond(lease, response, exchange, answer)?,
             Err(unsent) => return Err(lease.http1().unsent(*unsent, exchange)),
         };
-        match answered {
-            Answered::Response(response) => Ok(response),
-            Answered::Switched(switched) => switched.await,
+        if let Some(switch) = switch {
+            *answer = Some(switch.await?);
         }
+        Ok(())
     }
 }
 
-/// The head as it is to be written.
-fn prepare(http1: &mut Http1, exchange: &Exchange, manner: &Manner) -> Result<(Request<()>, Framing)> {
+/// Makes the head as it is to be written.
+fn prepare(head: &mut Request<()>, http1: &mut Http1, exchange: &Exchange, manner: &Manner) -> Result<Framing> {
     let Http1 { proxy, host, .. } = http1;
-    let mut head = head::request_head(exchange, proxy.as_ref(), host)?;
+    head::write_head(head, exchange, proxy.as_ref(), host)?;
     let had_length = manner.customize_request.as_ref().is_some_and(|customize| {
-        customize(&mut head);
-        head::unframe(&mut head)
+        customize(head);
+        head::unframe(head)
     });
     let version = exchange.version.unwrap_or(Version::HTTP_11);
-    let framing = head::frame(&mut head, exchange.request.body(), version, had_length)?;
-    Ok((head, framing))
+    head::frame(head, exchange.request.body(), version, had_length)
 }
 
 /// The connection ended, and hyper has not looked at the request.
@@ -189,8 +185,9 @@ impl Http1 {
     }
 
     /// Gives the request to hyper, which answers.
-    fn hand_over(&mut self, exchange: &mut Exchange, manner: &Manner) -> Result<impl Future<Output = Answer> + use<>> {
-        let (mut head, framing) = prepare(self, exchange, manner)?;
+    fn hand_over(&mut self, exchange: &mut Exchange, manner: &Manner) -> Result<impl Future<Output = Outcome> + use<>> {
+        let mut head = Request::new(());
+        let framing = prepare(&mut head, self, exchange, manner)?;
         self.transfer.trace.enter(Phase::Send);
         self.mailbox.watch(&mut head);
         let body = mem::take(exchange.request.body_mut());
@@ -208,7 +205,7 @@ impl Http1 {
     /// What hyper answers. Meanwhile tells of informational responses, and lets a held body go in time.
     fn poll_answer(
         &mut self,
-        sent: Pin<&mut impl Future<Output = Answer>>,
+        sent: Pin<&mut impl Future<Output = Outcome>>,
         patience: &mut Option<Timer>,
         heads: &mut usize,
         cx: &mut Context<'_>,
@@ -319,11 +316,16 @@ impl Http1 {
     }
 }
 
-/// The response; if it has no body, the lease ends here.
-fn respond(mut lease: Exclusive, mut answer: Response<Incoming>, exchange: &mut Exchange) -> Result<Answered> {
+/// The response, in its place, unless there is a switch to wait for; if it has no body, the lease ends here.
+fn respond(
+    mut lease: Exclusive,
+    mut response: Response<Incoming>,
+    exchange: &mut Exchange,
+    answer: &mut Answer,
+) -> Result<Option<Switch>> {
     let request = &exchange.request;
-    let upgrade = hyper::upgrade::on(&mut answer);
-    let (mut head, incoming) = answer.into_parts();
+    let upgrade = hyper::upgrade::on(&mut response);
+    let (mut head, incoming) = response.into_parts();
     lease.http1_mut().head(&head, request)?;
     let is_reused = lease.is_reused();
     exchange.connection = Some(lease.http1_mut().info(is_reused));
@@ -332,7 +334,7 @@ fn respond(mut lease: Exclusive, mut answer: Response<Incoming>, exchange: &mut 
     let is_tunnel = *request.method() == Method::CONNECT && head.status.is_success();
     if head.status == StatusCode::SWITCHING_PROTOCOLS || is_tunnel {
         let response = Response::from_parts(head, Body::empty());
-        return Ok(Answered::Switched(Box::pin(switch(lease, response, upgrade))));
+        return Ok(Some(Box::pin(switch(lease, response, upgrade))));
     }
     let body = match incoming.is_end_stream() {
         true => {
@@ -341,7 +343,8 @@ fn respond(mut lease: Exclusive, mut answer: Response<Incoming>, exchange: &mut 
         }
         false => Body::wrap(ResponseBody::new(incoming, lease)),
     };
-    Ok(Answered::Response(Response::from_parts(head, body)))
+    *answer = Some(Response::from_parts(head, body));
+    Ok(None)
 }
 
 /// The stream is the user's.

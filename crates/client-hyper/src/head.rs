@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use crate::connection::Proxy;
 
-/// The head, without what frames the body.
-pub(crate) fn request_head(exchange: &Exchange, proxy: Option<&Proxy>, host: &mut HostField) -> Result<Request<()>> {
+/// Writes the head, without what frames the body, where it lies: it is large.
+pub(crate) fn write_head(head: &mut Request<()>, exchange: &Exchange, proxy: Option<&Proxy>, host: &mut HostField) -> Result<()> {
     let request = &exchange.request;
     let (target, authority) = target(request, proxy.is_some())?;
     let host = match request.headers().get(HOST) {
@@ -28,11 +28,10 @@ pub(crate) fn request_head(exchange: &Exchange, proxy: Option<&Proxy>, host: &mu
     if !parts.into_iter().flatten().all(is_graphic) {
         return Err(invalid("the request target has characters that must be percent-encoded"));
     }
-    let mut head = Request::new(());
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = target;
     *head.headers_mut() = fields(request.headers(), host, proxy);
-    Ok(head)
+    Ok(())
 }
 
 /// The `Host` field that a connection sent last, and that was looked at: most of them never send another.
@@ -100,7 +99,7 @@ fn fields(all: &HeaderMap, host: HeaderValue, proxy: Option<&Proxy>) -> HeaderMa
     fields
 }
 
-/// Takes out what frames a body, which [`request_head`] leaves out from the start. Whether there was a length.
+/// Takes out what frames a body, which [`write_head`] leaves out from the start. Whether there was a length.
 pub(crate) fn unframe(head: &mut Request<()>) -> bool {
     let fields = head.headers_mut();
     fields.remove(TRANSFER_ENCODING);
@@ -168,6 +167,11 @@ fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn request_head(exchange: &Exchange, proxy: Option<&Proxy>, host: &mut HostField) -> Result<Request<()>> {
+        let mut head = Request::new(());
+        write_head(&mut head, exchange, proxy, host).map(|()| head)
+    }
 
     fn exchange(method: &str, uri: &str, fields: &[(&str, &str)]) -> Exchange {
         let mut request = Request::builder().method(method).uri(uri);

@@ -47,11 +47,10 @@ mod informational;
 mod raw;
 mod upload;
 
-use client_core::{Body, Capabilities, Capability, Engine, Exchange, Redirect, Result};
+use client_core::{Answer, Capabilities, Capability, Engine, Exchange, Redirect, Result};
 use client_transport::engine_on_transport;
 use client_transport::route::{Route, Versions};
 use client_transport::transport::{self, Transport};
-use http::Response;
 
 pub use config::{Connections, HyperBuilder, VersionPolicy};
 
@@ -76,9 +75,12 @@ impl Hyper {
         HyperBuilder::default()
     }
 
-    async fn perform(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
-        let route = self.route(exchange)?;
-        self.transport.wire().execute(&route, exchange).await
+    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its arguments twice")]
+    fn perform(&self, exchange: &mut Exchange, answer: &mut Answer) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            let route = self.route(exchange)?;
+            self.transport.wire().execute(&route, exchange, answer).await
+        }
     }
 
     fn route(&self, exchange: &Exchange) -> Result<Route> {
@@ -90,12 +92,12 @@ impl Hyper {
         })
     }
 
-    async fn follow(&self, redirects: &Redirect, exchange: &mut Exchange) -> Result<Response<Body>> {
+    async fn follow(&self, redirects: &Redirect, exchange: &mut Exchange, answer: &mut Answer) -> Result<()> {
         let mut following = redirects.begin(exchange);
         loop {
-            let answer = self.perform(exchange).await;
-            if let Some(response) = following.answered(exchange, answer)? {
-                return Ok(response);
+            let performed = self.perform(exchange, answer).await;
+            if following.answered(exchange, performed, answer)? {
+                return Ok(());
             }
         }
     }
@@ -135,10 +137,13 @@ impl Engine for Hyper {
         CAPABILITIES
     }
 
-    async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
-        match &self.redirects {
-            None => self.perform(exchange).await,
-            Some(redirects) => Box::pin(self.follow(redirects, exchange)).await,
+    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its arguments twice")]
+    fn execute_into(&self, exchange: &mut Exchange, answer: &mut Answer) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            match &self.redirects {
+                None => self.perform(exchange, answer).await,
+                Some(redirects) => Box::pin(self.follow(redirects, exchange, answer)).await,
+            }
         }
     }
 

@@ -1,8 +1,7 @@
 //! What every engine on this transport is made of: a router, a wire, a clock, and the mistakes of its configuration. An engine adds its protocol, its
 //! builder, and what it decides per exchange. That must never enter.
 
-use client_core::{Body, Capabilities, Capability, Error, ErrorKind, Exchange, PoolStats, Result, Timer};
-use http::Response;
+use client_core::{Answer, Capabilities, Capability, Error, ErrorKind, Exchange, PoolStats, Result, Timer};
 
 use crate::route::{Route, Versions};
 use crate::router::Router;
@@ -83,9 +82,17 @@ impl<P: Protocol> Transport<P> {
     ///
     /// # Errors
     /// As [`route`](Self::route); those of dialing, of waiting, and of the protocol.
-    pub async fn execute(&self, exchange: &mut Exchange, versions: Versions) -> Result<Response<Body>> {
-        let route = self.route(exchange, versions)?;
-        self.wire.execute(&route, exchange).await
+    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its arguments twice")]
+    pub fn execute(
+        &self,
+        exchange: &mut Exchange,
+        answer: &mut Answer,
+        versions: Versions,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            let route = self.route(exchange, versions)?;
+            self.wire.execute(&route, exchange, answer).await
+        }
     }
 
     /// Makes a connection that an exchange would use; see [`Wire::warm_up`].
@@ -131,11 +138,21 @@ impl<P: Protocol> Transport<P> {
     }
 }
 
-/// What is the same in every [`Engine`](client_core::Engine) that has a [`Transport`] in its field `transport`: written within its `impl`.
+/// What is the same in every [`Engine`](client_core::Engine) that has a [`Transport`] in its field `transport`: written within its `impl`, beside
+/// `execute_into`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! engine_on_transport {
     () => {
+        async fn execute(
+            &self,
+            exchange: &mut ::client_core::Exchange,
+        ) -> ::client_core::Result<::client_core::http::Response<::client_core::Body>> {
+            let mut answer = None;
+            self.execute_into(exchange, &mut answer).await?;
+            Ok(answer.expect("an exchange that succeeds fills the place of its answer"))
+        }
+
         fn timer(&self) -> &dyn ::client_core::Timer {
             self.transport.timer()
         }

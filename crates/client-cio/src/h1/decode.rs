@@ -61,7 +61,11 @@ impl ResponseDecoder {
         let event = match &mut self.state {
             State::Head(parser) => match parser.parse(buf, &self.limits) {
                 Ok(None) => Ok(Event::NeedMore),
-                Ok(Some(head)) => self.accept(head),
+                Ok(Some(head)) => match self.accept(&head) {
+                    Ok(true) => return Ok(Event::Head(head)),
+                    Ok(false) => return Ok(Event::Informational(head)),
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             },
             State::Body(body) => match body.next(buf) {
@@ -74,7 +78,10 @@ impl ResponseDecoder {
             State::Ended(verdict) => Ok(Event::End(*verdict)),
             State::Failed(error) => Err(error.clone()),
         };
-        event.map_err(|error| self.fail(error))
+        if let Err(error) = &event {
+            self.fail(error);
+        }
+        event
     }
 
     /// The next event, given that the peer has closed and `buf` holds the last bytes of the stream. Never
@@ -83,7 +90,7 @@ impl ResponseDecoder {
     /// Closing is the end of a body that has no other end, and an error everywhere else (RFC 9112 §8).
     pub fn eof(&mut self, buf: &mut BytesMut) -> Result<Event, ProtocolError> {
         match self.next(buf)? {
-            Event::NeedMore => self.closed(buf).map_err(|error| self.fail(error)),
+            Event::NeedMore => self.closed(buf).inspect_err(|error| self.fail(error)),
             event => Ok(event),
         }
     }
@@ -101,7 +108,11 @@ impl ResponseDecoder {
             Reader::Length { left, .. } => usize::try_from(left).ok().filter(|&left| left <= buf.len())?,
             _ => return None,
         };
-        let rest = if left == 0 { Bytes::new() } else { buf.split_to(left).freeze() };
+        let rest = match left {
+            0 => Bytes::new(),
+            _ if left == buf.len() => std::mem::take(buf).freeze(),
+            _ => buf.split_to(left).freeze(),
+        };
         body.side.extra_bytes = !buf.is_empty();
         let verdict = body.side.verdict();
         self.state = State::Ended(verdict);
@@ -133,7 +144,9 @@ impl ResponseDecoder {
         }
     }
 
-    fn accept(&mut self, head: ResponseHead) -> Result<Event, ProtocolError> {
+    /// Whether a head is that of the final response.
+    #[inline]
+    fn accept(&mut self, head: &ResponseHead) -> Result<bool, ProtocolError> {
         // RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response".
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
             self.informational += 1;
@@ -142,11 +155,11 @@ impl ResponseDecoder {
                 return Err(ProtocolError::too_large(message));
             }
             self.state = State::Head(HeadParser::new());
-            return Ok(Event::Informational(head));
+            return Ok(false);
         }
-        let framing = framing(&self.method, &head)?;
-        self.state = State::Body(Body::new(framing, &head, self.limits));
-        Ok(Event::Head(head))
+        let framing = framing(&self.method, head)?;
+        self.state = State::Body(Body::new(framing, head, self.limits));
+        Ok(true)
     }
 
     /// The stream ended where more was expected.
@@ -173,9 +186,9 @@ impl ResponseDecoder {
         }
     }
 
-    fn fail(&mut self, error: ProtocolError) -> ProtocolError {
+    #[cold]
+    fn fail(&mut self, error: &ProtocolError) {
         self.state = State::Failed(error.clone());
-        error
     }
 }
 

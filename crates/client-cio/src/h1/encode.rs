@@ -12,6 +12,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use super::error::InvalidRequest;
+use super::fields::has;
 
 /// Everything that the head of a request is made of.
 #[derive(Debug, Clone, Copy)]
@@ -194,8 +195,8 @@ fn without_userinfo(authority: &Authority) -> &[u8] {
 /// The one value of `Host`: the user's, else the target's (RFC 9112 §3.2).
 #[inline]
 fn host<'a>(head: &RequestHead<'a>) -> Result<&'a [u8], InvalidRequest> {
-    let mut own = head.headers.get_all(HOST).into_iter();
-    let host = own.next().map_or(head.host, |value| value.as_bytes());
+    let mut own = head.headers.iter().filter(|(name, _)| *name == HOST);
+    let host = own.next().map_or(head.host, |(_, value)| value.as_bytes());
     if own.next().is_some() {
         return Err(InvalidRequest::Host("more than one"));
     }
@@ -214,7 +215,7 @@ fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_>) -> Result<(), Invali
     // RFC 9110 §8.6: send 0 "when the method defines a meaning for enclosed content", and nothing when it does not: some
     // servers refuse a GET with `Content-Length: 0`.
     let anticipates_content = matches!(*head.method, Method::POST | Method::PUT | Method::PATCH);
-    if head.framing == RequestFraming::None && !anticipates_content && !head.headers.contains_key(CONTENT_LENGTH) {
+    if head.framing == RequestFraming::None && !anticipates_content && !has(head.headers, &CONTENT_LENGTH) {
         return Ok(());
     }
     let mut digits = itoa::Buffer::new();

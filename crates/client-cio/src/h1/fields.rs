@@ -149,7 +149,7 @@ pub(super) fn parts<'a>(lines: &'a [httparse::Header<'a>]) -> impl ExactSizeIter
 
 /// Whether there is such a field. With as few fields as a response has, a look at each name costs a fifth of what looking one up does.
 #[inline]
-pub(super) fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
+pub(crate) fn has(headers: &HeaderMap, name: &HeaderName) -> bool {
     headers.keys().any(|other| other == name)
 }
 

@@ -20,7 +20,7 @@ pub struct ResponseHead {
     /// 100 to 999. What is above 599 is no valid status, and a client should treat it as a 5xx (RFC 9110 §15).
     pub status: StatusCode,
     /// The reason phrase, unless it is empty or the usual one of the status. HTAB, SP, VCHAR and obs-text.
-    pub reason: Option<Bytes>,
+    pub reason: Option<Box<[u8]>>,
     /// The fields. Values are slices of the bytes that were read, and keep that buffer in memory.
     pub headers: HeaderMap,
 }
@@ -50,10 +50,11 @@ impl HeadParser {
         }
         self.skip_empty_lines(buf, limits.bytes);
         let allowed = limits.bytes.saturating_sub(self.skipped);
-        if self.scan.is_new()
-            && let Some(head) = parse_at_once(buf, allowed, limits.fields)
-        {
-            return head.map(Some);
+        if self.scan.is_new() {
+            let head = parse_at_once(buf, allowed, limits.fields)?;
+            if head.is_some() {
+                return Ok(head);
+            }
         }
         let visible = &buf[..buf.len().min(allowed)];
         let section = if visible == b"\r" {
@@ -139,20 +140,22 @@ struct Place {
 
 /// A head that is here as a whole and has nothing odd about it, which is most of them, in one pass over its bytes. `None` says nothing: whoever
 /// looks again finds out more.
-fn parse_at_once(buf: &mut BytesMut, allowed: usize, max_fields: usize) -> Option<Result<ResponseHead, ProtocolError>> {
+#[inline]
+fn parse_at_once(buf: &mut BytesMut, allowed: usize, max_fields: usize) -> Result<Option<ResponseHead>, ProtocolError> {
     let visible = &buf[..buf.len().min(allowed)];
     let mut slots = [const { MaybeUninit::uninit() }; FEW_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
     let Ok(httparse::Status::Complete(len)) = parser.parse_response_with_uninit_headers(&mut parsed, visible, &mut slots) else {
-        return None;
+        return Ok(None);
     };
-    let status = StatusCode::from_u16(parsed.code?).ok()?;
-    let version = if parsed.version? == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    let (Some(minor), Some(Ok(status))) = (parsed.version, parsed.code.map(StatusCode::from_u16)) else {
+        return Ok(None);
+    };
     let is_usual = parsed.reason == status.canonical_reason();
     let fields = parsed.headers.len();
     if fields > max_fields || u32::try_from(len).is_err() {
-        return None;
+        return Ok(None);
     }
     // The places, as the slices borrow the buffer. They are parts of it, so neither the difference nor the length can overflow.
     let start = visible.as_ptr() as usize;
@@ -168,11 +171,11 @@ fn parse_at_once(buf: &mut BytesMut, allowed: usize, max_fields: usize) -> Optio
     let section = buf.split_to(len).freeze();
     let part = |(start, len): (u32, u32)| &section[start as usize..][..len as usize];
     let lines = places[..fields].iter().map(|place| (part(place.name), part(place.value)));
-    Some(fields::to_map(&section, lines).map(|headers| ResponseHead {
-        version,
+    Ok(Some(ResponseHead {
+        headers: fields::to_map(&section, lines)?,
+        version: if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 },
         status,
         reason: if is_usual { None } else { reason(&section, status) },
-        headers,
     }))
 }
 
@@ -211,10 +214,10 @@ fn parse_into<'b>(section: &'b Bytes, slots: &mut [MaybeUninit<httparse::Header<
 }
 
 /// The reason phrase, from the bytes: httparse hides one with obs-text in it.
-fn reason(section: &Bytes, status: StatusCode) -> Option<Bytes> {
+fn reason(section: &[u8], status: StatusCode) -> Option<Box<[u8]>> {
     let phrase = status_line(section).get(STATUS_END + 1..)?;
     let usual = status.canonical_reason().unwrap_or_default().as_bytes();
-    (!phrase.is_empty() && phrase != usual).then(|| section.slice_ref(phrase))
+    (!phrase.is_empty() && phrase != usual).then(|| phrase.into())
 }
 
 fn explain(section: &[u8], error: httparse::Error) -> ProtocolError {

@@ -43,6 +43,7 @@ pub use decode::{Event, ResponseDecoder};
 pub use encode::{RequestFraming, RequestHead, Target, encode_head};
 pub use encode_body::{BodyEncoder, ChunkFrame};
 pub use error::{InvalidRequest, ProtocolError, ProtocolErrorKind};
+pub(crate) use fields::has;
 pub use framing::{Framing, framing};
 pub use head::{HeadParser, ResponseHead};
 pub use limits::HeadLimits;

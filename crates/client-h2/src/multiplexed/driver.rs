@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use client_core::{
-    Body, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, TimeoutKind, Trace, Upgraded,
+    Answer, Body, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, TimeoutKind, Trace, Upgraded,
 };
 use client_transport::pool::{CloseReason, Verdict};
 use client_transport::silence::{Silence, SocketTimeout, Timer};
@@ -47,16 +47,17 @@ pub fn exchange<P: Protocol>(
     lease: Lease<P>,
     connection: Connection,
     exchange: &mut Exchange,
+    answer: &mut Answer,
     manner: &Manner,
-) -> impl Future<Output = Result<Response<Body>>> + Send {
+) -> impl Future<Output = Result<()>> + Send {
     async move {
         let (mut transfer, mut response) = Transfer::begin(lease, connection, exchange, manner)?;
         let mut patience: Option<Timer> = transfer.is_held().then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
         let mut heads = 0;
-        let answer = poll_fn(|cx| transfer.poll_answer(&mut response, &mut patience, &mut heads, cx)).await;
-        match answer {
+        let answered = poll_fn(|cx| transfer.poll_answer(&mut response, &mut patience, &mut heads, cx)).await;
+        match answered {
             // If the body is still held, it is never sent: this is the answer instead of the go-ahead.
-            Ok(response) => transfer.respond(response, exchange),
+            Ok(response) => transfer.respond(response, exchange, answer),
             Err(error) => {
                 *exchange.request.body_mut() = transfer.reclaim();
                 Err(transfer.failed(error))
@@ -250,10 +251,10 @@ impl<P: Protocol> Transfer<P> {
         lease.finish(Verdict::Close(CloseReason::Failed));
     }
 
-    /// The response; if it has no body, the lease ends here.
-    fn respond(mut self, answer: Response<RecvStream>, exchange: &mut Exchange) -> Result<Response<Body>> {
+    /// The response, in its place; if it has no body, the lease ends here.
+    fn respond(mut self, response: Response<RecvStream>, exchange: &mut Exchange, answer: &mut Answer) -> Result<()> {
         let request = &exchange.request;
-        let (mut head, incoming) = answer.into_parts();
+        let (mut head, incoming) = response.into_parts();
         check_fields(&head.headers, &self.limits).map_err(|error| answered(error, Phase::Head))?;
         self.silence.broken();
         self.enter(Phase::Body);
@@ -273,7 +274,8 @@ impl<P: Protocol> Transfer<P> {
         {
             let tunnel = Tunnel::new(upload.into_stream(), incoming, self.call, self.lease);
             head.extensions.insert(OnUpgrade::new(Upgraded::new(tunnel)));
-            return Ok(Response::from_parts(head, Body::empty()));
+            *answer = Some(Response::from_parts(head, Body::empty()));
+            return Ok(());
         }
         let body = match incoming.is_end_stream() {
             true => {
@@ -291,7 +293,8 @@ impl<P: Protocol> Transfer<P> {
                 })
             }
         };
-        Ok(Response::from_parts(head, body))
+        *answer = Some(Response::from_parts(head, body));
+        Ok(())
     }
 
     /// The response is complete. If the request is not, its stream is reset: nobody reads it any more (RFC 9113 §8.1).

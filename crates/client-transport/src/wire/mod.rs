@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client_core::{
-    Body, ConnectionInfo, Error, ErrorKind, Event, Exchange, Phase, PoolStats, Result, Sent, Timeout, TimeoutKind,
+    Answer, Body, ConnectionInfo, Error, ErrorKind, Event, Exchange, Phase, PoolStats, Result, Sent, Timeout, TimeoutKind,
 };
-use http::{Method, Response};
+use http::Method;
 use tokio::time::Instant;
 
 use crate::dial::{self, Dialer};
@@ -59,12 +59,17 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// What is known about a connection.
     fn info<'a>(&self, conn: &'a Conn<Self::Exclusive, Self::Shared>) -> &'a ConnectionInfo;
 
-    /// Performs one exchange and returns at the response's head; the lease moves into the body, if there is more to come.
+    /// Performs one exchange and returns at the response's head, with the response in its place, `answer`; the lease moves into the body, if there is more to come.
     ///
     /// The request's body is taken out of `exchange` when its sending begins, and not before; what nobody has read of it may be put back. An error of
     /// kind [`ErrorKind::Closed`] with [`Sent::Maybe`] says that no byte of a response was seen, with [`Sent::Nothing`] that the server
     /// has not acted on the request and never will.
-    fn exchange(&self, lease: Lease<Self>, exchange: &mut Exchange) -> impl Future<Output = Result<Response<Body>>> + Send;
+    fn exchange(
+        &self,
+        lease: Lease<Self>,
+        exchange: &mut Exchange,
+        answer: &mut Answer,
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// The settings of a wire, which no route changes.
@@ -124,12 +129,18 @@ impl<P: Protocol> Wire<P> {
 
     /// Performs an exchange along `route`, on the dispatcher's runtime.
     ///
-    /// After it, `exchange` holds the request as it was, but for a body that was sent.
+    /// After it, `exchange` holds the request as it was, but for a body that was sent; `answer` holds the response.
     ///
     /// # Errors
     /// Those of dialing, of waiting, and of the protocol.
-    pub async fn execute(&self, route: &Route, exchange: &mut Exchange) -> Result<Response<Body>> {
-        self.0.config.dispatcher.run(pin!(self.0.execute(route, exchange))).await
+    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its arguments twice")]
+    pub fn execute(
+        &self,
+        route: &Route,
+        exchange: &mut Exchange,
+        answer: &mut Answer,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async move { self.0.config.dispatcher.run(pin!(self.0.execute(route, exchange, answer))).await }
     }
 
     /// Makes a connection along `route` that this exchange would use, and keeps it; where there is one idle, nothing is done.
@@ -155,31 +166,41 @@ impl<P: Protocol> Wire<P> {
 
 impl<P: Protocol> Shared<P> {
     /// The whole of an exchange on one screen.
-    async fn execute(self: &Arc<Self>, route: &Route, exchange: &mut Exchange) -> Result<Response<Body>> {
-        let mut history = History::default();
-        loop {
-            let lease = self.acquire(route, exchange).await.map_err(|error| history.told(error))?;
-            let connection = (lease.is_reused(), lease.is_shared());
-            let is_empty = exchange.request.body().is_empty();
-            let mut body = match connection {
-                (false, false) => None,
-                _ if is_empty && !exchange.request.body().has_trailers() => Some(Body::empty()),
-                _ => exchange.request.body().try_clone(),
-            };
-            let error = match self.protocol.exchange(lease, exchange).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            if !is_empty && !exchange.request.body().is_empty() {
-                // It was never taken, or put back whole.
-                body = Some(std::mem::take(exchange.request.body_mut()));
+    fn execute(
+        self: &Arc<Self>,
+        route: &Route,
+        exchange: &mut Exchange,
+        answer: &mut Answer,
+    ) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            let mut history = History::default();
+            loop {
+                let lease = self.acquire(route, exchange).await.map_err(|error| history.told(error))?;
+                let connection = (lease.is_reused(), lease.is_shared());
+                let body = exchange.request.body();
+                // Nothing can be sent again without a copy of it.
+                let (is_empty, is_nothing) = (body.is_empty(), body.is_empty() && !body.has_trailers());
+                let mut body = match is_nothing || connection == (false, false) {
+                    true => None,
+                    false => body.try_clone(),
+                };
+                let error = match self.protocol.exchange(lease, exchange, answer).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
+                };
+                if is_nothing {
+                    body = Some(Body::empty());
+                } else if !is_empty && !exchange.request.body().is_empty() {
+                    // It was never taken, or put back whole.
+                    body = Some(std::mem::take(exchange.request.body_mut()));
+                }
+                let (true, Some(body)) = (may_repeat(&error, connection, exchange.request.method(), history), body) else {
+                    return Err(history.told(error));
+                };
+                history.add(&error);
+                *exchange.request.body_mut() = body;
+                exchange.trace.emit(&Event::Retried { reason: &error });
             }
-            let (true, Some(body)) = (may_repeat(&error, connection, exchange.request.method(), history), body) else {
-                return Err(history.told(error));
-            };
-            history.add(&error);
-            *exchange.request.body_mut() = body;
-            exchange.trace.emit(&Event::Retried { reason: &error });
         }
     }
 

@@ -124,10 +124,15 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// Wakes and closes what the pool says, after the lock is released.
-    fn perform(&self, mut state: MutexGuard<'_, State<P>>, actions: ActionsOf<P>) {
-        if actions.is_empty() {
-            return;
+    #[inline]
+    fn perform(&self, state: MutexGuard<'_, State<P>>, actions: ActionsOf<P>) {
+        if !actions.is_empty() {
+            self.perform_all(state, actions);
         }
+    }
+
+    #[cold]
+    fn perform_all(&self, mut state: MutexGuard<'_, State<P>>, actions: ActionsOf<P>) {
         let mut wakers = Vec::new();
         let mut closed = Vec::new();
         for action in actions {
