@@ -39,8 +39,8 @@ struct State {
     has_dialed: bool,
     /// The connection was not dialed by this call.
     is_reused: bool,
-    /// When bytes last went or came, as far as hyper lets us see it.
-    last: Instant,
+    /// When bytes last went or came, as far as hyper lets us see it; of interest where there is a limit for silence.
+    last: Option<Instant>,
     /// The producer of the request's body has nothing yet: the silence is our own.
     is_producing: bool,
     /// What the producer failed with.
@@ -63,7 +63,7 @@ impl Call {
                 phase: Phase::Pool,
                 has_dialed: false,
                 is_reused: false,
-                last: clock.now(),
+                last: None,
                 is_producing: false,
                 failure: None,
                 is_abandoned: false,
@@ -126,7 +126,7 @@ impl Call {
             let (reused, remote_addr) = (true, None);
             self.trace.emit(&Event::Connected { reused, remote_addr });
         }
-        state.last = self.clock.now();
+        self.is_heard(&mut state);
         self.advance(&mut state, Phase::Send);
     }
 
@@ -157,8 +157,12 @@ impl Call {
         if self.socket_limit.is_some() {
             let mut state = self.state();
             state.is_producing = false;
-            state.last = self.clock.now();
+            self.is_heard(&mut state);
         }
+    }
+
+    fn is_heard(&self, state: &mut State) {
+        state.last = self.socket_limit.map(|_| self.clock.now());
     }
 
     /// The connection has the whole request, or gave it up.
@@ -166,7 +170,7 @@ impl Call {
         let mut state = self.state();
         if state.phase == Phase::Send {
             state.is_producing = false;
-            state.last = self.clock.now();
+            self.is_heard(&mut state);
             self.advance(&mut state, Phase::Head);
         }
     }
@@ -196,7 +200,7 @@ impl Call {
     /// Since when the peer has been silent, if it is its turn.
     fn silent_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.phase >= Phase::Send && !state.is_producing).then_some(state.last)
+        state.last.filter(|_| state.phase >= Phase::Send && !state.is_producing)
     }
 
     /// Phases are told under the lock: two sides that report at once must not be heard in the wrong order.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,12 +27,20 @@ impl<S> Layer<S> for ConnectLayer {
     type Service = Connector<S>;
 
     fn layer(&self, inner: S) -> Connector<S> {
-        Connector(inner)
+        Connector(Arc::new(Mutex::new(inner)))
     }
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Connector<S>(S);
+/// hyper-util clones its connector several times for each request, and dials for few of them: what lies behind this one, boxes within boxes, is cloned
+/// for a dial only.
+#[derive(Debug)]
+pub(crate) struct Connector<S>(Arc<Mutex<S>>);
+
+impl<S> Clone for Connector<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 /// reqwest's types for a destination and a connection cannot be named; they need not be.
 impl<S, To> Service<To> for Connector<S>
@@ -51,7 +60,7 @@ where
     }
 
     fn call(&mut self, to: To) -> Self::Future {
-        let mut inner = self.0.clone();
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let dial = async move {
             poll_fn(|cx| inner.poll_ready(cx)).await?;
             inner.call(to).await

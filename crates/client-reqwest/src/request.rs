@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use client_core::{Body, Capability, Error, ErrorKind, Exchange, Result};
 use http::header::{CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use reqwest::Url;
 
@@ -51,7 +52,7 @@ fn authority(uri: &Uri) -> Option<&[u8]> {
 /// Made of its parts, and not of an [`http::Request`]: reqwest would read settings of its own from the extensions.
 pub(crate) fn build(exchange: &Exchange, body: Body, call: &Arc<Call>) -> Result<reqwest::Request> {
     let (asked, version) = (&exchange.request, exchange.version.unwrap_or(Version::HTTP_11));
-    let url = Url::parse(&asked.uri().to_string()).map_err(|error| {
+    let url = Url::parse(&text(asked.uri())).map_err(|error| {
         Error::new(ErrorKind::InvalidRequest, format!("reqwest cannot send this URL: {error}")).with_source(error)
     })?;
     unchanged(asked.uri(), &url)?;
@@ -61,6 +62,20 @@ pub(crate) fn build(exchange: &Exchange, body: Body, call: &Arc<Call>) -> Result
     frame(request.headers_mut(), asked.method(), version, &body)?;
     *request.body_mut() = Some(reqwest::Body::wrap(Upload::new(body, Arc::clone(call))));
     Ok(request)
+}
+
+/// The URI as text. Asked for every request, so without the machinery of formatting.
+fn text(uri: &Uri) -> String {
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return uri.to_string();
+    };
+    let parts = [
+        scheme,
+        "://",
+        authority.as_str(),
+        uri.path_and_query().map_or("/", PathAndQuery::as_str),
+    ];
+    parts.concat()
 }
 
 /// Where hyper's ideas of framing and ours differ, the fields say so; hyper respects those that are there.
