@@ -129,6 +129,10 @@ fn intro(results: &Results) -> String {
          - **Ratios within a round.** All clients have their turn, then all again, {rounds} rounds (large bodies three; counts and memory one). A ratio is that of two \
            turns of one round; the tables show medians, and half the distance between the extremes as the spread. The *floor* is a loop over a socket and `httparse`, \
            written by hand for just this server: no pool, no types, no allocation. For HTTP/2 it is the h2 crate's own client.\n\
+         - **The server does not sleep** while small requests are measured: its thread looks for more instead. A thread that sleeps is woken by whoever sends to it, which on \
+           loopback is the client. It would pay up to a microsecond for that, but only where it is slower than the server, and so the ratios would tell who is. To a server on \
+           another machine this costs a client nothing. nginx sleeps, as servers do: `nginx-64` shows the difference.\n\
+         - **One program holds all clients**, built by the workspace's release profile: optimized across crates (`lto = \"fat\"`, one codegen unit), which makes each of them faster.\n\
          - **Kept connections are made before.** A closed loop is measured when every worker has had an answer, and some time after. All ask at once first, for an answer that is \
            held back until all have asked, so that each has its connection and no handshake falls into the measure.\n\
          - **Every answer is checked**, its status and the length of its content. A client that fails is listed at the end, not left out.\n\

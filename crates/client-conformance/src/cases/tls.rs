@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use client_core::{ErrorKind, HttpClient, Phase, Sent, SpkiPin, TlsConfig, TlsVersion};
+use futures_util::future::select;
 
+use super::probe::OK;
 use crate::case::{Outcome, Stop, ensure, ensure_eq};
 use crate::ctx::{Ctx, Expect};
-use crate::servers::{App, Authority, Certificate, Script, Tls, pattern};
+use crate::servers::{App, Authority, Certificate, Gate, Script, Tls, pattern};
 use crate::subject::Settings;
 
 cases! {
@@ -85,6 +87,8 @@ cases! {
     large_bodies [Tls, CustomRoots] "RFC 8446 §5.1: records of 16 KiB", "Bodies larger than a record arrive both ways" =>
         large(ctx);
     reuse [Tls, CustomRoots, ConnectionReuse] "RFC 9112 §9.3", "TLS connections are used again" => reuse(ctx);
+    beside_late_answer [Http1, Tls, CustomRoots] "RFC 9112 §9.4",
+        "Of two calls that begin together, one is answered while the other waits" => beside_late(ctx);
     no_common_version [Tls] "RFC 8446 §6.2: protocol_version", "A server that knows no version of the client's is an error of TLS" =>
         answers_hello(ctx, b"\x15\x03\x01\x00\x02\x02\x46");
     no_common_cipher [Tls] "RFC 8446 §6.2: handshake_failure", "A server that knows no cipher of the client's is an error of TLS" =>
@@ -289,6 +293,20 @@ async fn reuse(ctx: Ctx) -> Outcome {
     }
     ensure_eq!(server.counts().accepted, 1, "connections");
     Ok(())
+}
+
+/// Whether a server speaks HTTP/2 is known after the handshake: nobody has to wait for an answer to find out.
+async fn beside_late(ctx: Ctx) -> Outcome {
+    let gate = Gate::new();
+    let scripts = [Script::new().request().wait(&gate).send(OK), Script::reply(OK)];
+    let server = ctx.raws_tls(&Tls::new(Certificate::Good).alpn(&["http/1.1"]), scripts);
+    let client = ctx.client_with(&ctx.trusting())?;
+    let call = || Box::pin(client.get(server.url("/")).send());
+    let first = ctx.wait("one call has its answer", select(call(), call())).await;
+    gate.open();
+    let (soon, late) = first.factor_first();
+    soon.expect_body("ok").await?;
+    ctx.wait("the other has its own", late).await.expect_body("ok").await
 }
 
 /// What a server says to the client's first words is not acceptable, whatever it trusts.
