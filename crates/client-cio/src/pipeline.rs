@@ -57,6 +57,8 @@ struct Line {
     writer: Option<u64>,
     /// The number of the head of line; the others follow in order.
     head: u64,
+    /// The head of line was woken, and has not come yet. Before it waits for more, it writes for all.
+    is_head_coming: bool,
     /// The callers in line, to be woken when it is their turn. `None`: not waiting at the moment.
     waiting: VecDeque<Option<Waker>>,
     /// From this number on, nobody can be served any more.
@@ -74,6 +76,7 @@ impl Pipe {
                 out: BytesMut::new(),
                 writer: None,
                 head: 0,
+                is_head_coming: false,
                 waiting: VecDeque::new(),
                 end: u64::MAX,
                 moved: Instant::now(),
@@ -110,11 +113,15 @@ impl Line {
         self.waiting.iter_mut().skip(served).filter_map(Option::take).collect()
     }
 
-    /// Whether caller `number` leaves writing to its next poll, or to whoever does so already. Behind others it has to wait in any case, and its
-    /// executor may have more requests at hand: one write for all of them is most of what pipelining saves.
+    /// Whether caller `number`, which is not the head of line, leaves writing to that one, to its own next poll, or to whoever does so already. It has to wait
+    /// in any case, and its executor may have more requests at hand: one write for all of them is most of what pipelining saves.
     fn puts_off_writing(&mut self, number: u64, cx: &Context<'_>) -> bool {
-        if number == self.head || self.out.is_empty() || self.out.len() >= MAX_PUT_OFF {
+        if self.out.is_empty() || self.out.len() >= MAX_PUT_OFF {
             return false;
+        }
+        if self.is_head_coming {
+            self.writer = None;
+            return true;
         }
         match self.writer {
             Some(writer) => writer != number,
@@ -229,30 +236,29 @@ impl Turn {
         if self.number >= line.end {
             return Poll::Ready(Err(self.failed(Error::new(ErrorKind::Closed, "the pipelined connection was given up"))));
         }
-        if !line.puts_off_writing(self.number, cx)
-            && let Err(error) = line.flush(cx)
-        {
-            // Answers to what was written before may still be there to be read; ours cannot be told from them.
-            return Poll::Ready(Err(self.failed(closed(error))));
-        }
         let line = &mut *line;
         let place = self.number - line.head;
         if place > 0 {
+            if !line.puts_off_writing(self.number, cx) {
+                // Answers to what was written before may still be there to be read; ours cannot be told from them.
+                line.flush(cx).map_err(|error| self.failed(closed(error)))?;
+            }
             if let Some(waiting) = line.waiting.get_mut(place as usize) {
                 *waiting = Some(cx.waker().clone());
             }
             // Those in front may have no limit, or a longer one.
             return self.poll_silence(line.moved, cx);
         }
+        line.is_head_coming = false;
         loop {
-            let Connection { stream, read, .. } = &mut line.connection;
-            match self.decoder.next(read) {
-                Ok(h1::Event::NeedMore) => {}
+            match self.decoder.next(&mut line.connection.read) {
+                Ok(h1::Event::NeedMore) => line.flush(cx).map_err(|error| self.failed(closed(error)))?,
                 event => {
                     self.silence.broken();
                     return Poll::Ready(event.map_err(|error| self.failed(refused(error))));
                 }
             }
+            let Connection { stream, read, .. } = &mut line.connection;
             if read.capacity() - read.len() < READ_SIZE / 2 {
                 read.reserve(READ_SIZE);
             }
@@ -290,7 +296,11 @@ impl Turn {
                 self.finish(verdict);
                 body
             }
-            None => Body::wrap(TurnBody(Some(self))),
+            None => {
+                // Whoever reads the body may take their time. An error is one of the next read, too.
+                let _ = self.pipe.lock().flush(&mut Context::from_waker(Waker::noop()));
+                Body::wrap(TurnBody(Some(self)))
+            }
         };
         response(head, body, answer);
     }
@@ -327,6 +337,7 @@ impl Turn {
                 line.end_at(next)
             }
         };
+        line.is_head_coming = !woken.is_empty();
         let is_kept = lives && !line.is_ended();
         drop(line);
         woken.into_iter().for_each(Waker::wake);

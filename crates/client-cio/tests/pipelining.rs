@@ -1,14 +1,19 @@
 //! Pipelining: answers in order, never another's, and nobody stranded when the line breaks.
 
 use std::collections::HashSet;
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use client_cio::Cio;
-use client_core::{ErrorKind, HttpClient, Phase, Sent, TimeoutKind};
+use client_core::{BoxError, BoxFuture, ErrorKind, HttpClient, Phase, Sent, TimeoutKind};
+use client_transport::connector::{Connect, Connector};
+use client_transport::route::RouteOptions;
+use client_transport::stream::Stream;
 use futures::future::join_all;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
@@ -292,4 +297,81 @@ async fn what_those_in_front_receive_is_no_silence() {
     let second = http.get(format!("{url}/second")).timeout(|t| t.socket(LIMIT)).send();
     let (first, second) = tokio::join!(first.text(), async { second.await?.text().await });
     assert_eq!((first.unwrap().len(), second.unwrap().as_str()), (10, "second"));
+}
+
+/// A pipe to a server of ours, and how many requests went into it with each write.
+struct Pipe {
+    stream: DuplexStream,
+    writes: Arc<Mutex<Vec<usize>>>,
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let requests = buf.windows(4).filter(|bytes| bytes == b"\r\n\r\n").count();
+        self.writes.lock().unwrap().push(requests);
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Connects once, by this pipe.
+struct Once(Mutex<Option<Pipe>>);
+
+impl Connect for Once {
+    fn connect<'a>(&'a self, _: &'a str, _: u16) -> BoxFuture<'a, Result<Stream, BoxError>> {
+        let pipe = self.0.lock().unwrap().take().ok_or("there is one pipe");
+        Box::pin(async { Ok(Stream::boxed(pipe?)) })
+    }
+}
+
+/// Answers that came together are each followed by another request. Whoever reads next writes them all, when there is nothing more to read.
+#[tokio::test]
+async fn what_follows_answers_that_came_together_goes_together() {
+    const CALLS: usize = 6;
+    let (stream, mut peer) = tokio::io::duplex(4096);
+    let writes = Arc::<Mutex<Vec<usize>>>::default();
+    tokio::spawn(async move {
+        let mut received = Vec::new();
+        while let Ok(1..) = peer.read_buf(&mut received).await {
+            if received.windows(4).filter(|bytes| bytes == b"\r\n\r\n").count() == CALLS {
+                received.clear();
+                peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody".repeat(CALLS).as_slice())
+                    .await
+                    .unwrap();
+            }
+        }
+    });
+    let pipe = Pipe {
+        stream,
+        writes: Arc::clone(&writes),
+    };
+    let options = RouteOptions::new().connector(Connector::new(Once(Mutex::new(Some(pipe)))));
+    let http = client(CALLS);
+    let worker = |_| {
+        let (http, options) = (http.clone(), options.clone());
+        tokio::spawn(async move {
+            for _ in 0..5 {
+                let response = http.get("http://h.test/").extension(options.clone()).send().await.unwrap();
+                assert_eq!(response.text().await.unwrap(), "body");
+            }
+        })
+    };
+    for worked in join_all((0..CALLS).map(worker)).await {
+        worked.unwrap();
+    }
+    // The very first does not wait for others.
+    assert_eq!(*writes.lock().unwrap(), [1, CALLS - 1, CALLS, CALLS, CALLS, CALLS]);
 }

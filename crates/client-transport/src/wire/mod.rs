@@ -166,6 +166,7 @@ impl<P: Protocol> Wire<P> {
 
 impl<P: Protocol> Shared<P> {
     /// The whole of an exchange on one screen.
+    #[expect(clippy::manual_async_fn, reason = "an async fn would hold its arguments twice")]
     fn execute(
         self: &Arc<Self>,
         route: &Route,
