@@ -117,6 +117,9 @@ impl Response {
     /// # Errors
     /// Whatever ended the body early: a timeout, a closed connection, a violation of the protocol.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        if let Some(all) = self.body_mut().take_all() {
+            return Ok(Some(all).filter(|all| !all.is_empty()));
+        }
         while let Some(frame) = self.body_mut().frame().await {
             match frame.map_err(|error| error.or_uri(self.url()))?.into_data() {
                 Ok(data) => return Ok(Some(data)),

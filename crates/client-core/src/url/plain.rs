@@ -114,21 +114,20 @@ fn is_plain_tail(tail: &[u8]) -> bool {
     if tail.first() != Some(&b'/') {
         return false;
     }
-    let (mut before, mut in_query) = (0, false);
-    for &byte in tail {
-        // "." and "%2e" at the beginning of a segment, and whatever else is not certain.
-        let is_dot = matches!(byte, b'.' | b'%') && before == b'/' && !in_query;
-        if is_dot || CLASSES[usize::from(byte)] & TAIL == 0 {
-            return false;
-        }
-        in_query |= byte == b'?';
-        before = byte;
-    }
-    true
+    // What some byte has, of what it should have and of what is to be looked at: in one go, as most have nothing.
+    let found = tail.iter().fold(0, |found, &byte| found | (CLASSES[usize::from(byte)] ^ TAIL));
+    found & TAIL == 0 && (found & DOT == 0 || !has_dot_first(tail))
+}
+
+/// Whether a segment of the path begins with "." or "%2e", or something that begins like it.
+fn has_dot_first(tail: &[u8]) -> bool {
+    let path = tail.split(|&byte| byte == b'?').next().unwrap_or_default();
+    path.windows(2).any(|pair| matches!(pair, [b'/', b'.' | b'%']))
 }
 
 const HOST: u8 = 1;
 const TAIL: u8 = 2;
+const DOT: u8 = 4;
 
 /// Where each byte may stand.
 static CLASSES: [u8; 256] = {
@@ -138,6 +137,9 @@ static CLASSES: [u8; 256] = {
         let it = byte as u8;
         if it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-' {
             classes[byte] |= HOST;
+        }
+        if matches!(it, b'.' | b'%') {
+            classes[byte] |= DOT;
         }
         if it.is_ascii_alphanumeric()
             || matches!(
