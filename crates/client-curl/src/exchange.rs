@@ -33,6 +33,7 @@ pub(crate) async fn perform(exchange: &mut Exchange, defaults: Timeouts, driver:
             is_idempotent: plan.is_idempotent,
             is_tls: plan.is_tls,
             may_be_http2: plan.may_be_http2,
+            server: plan.may_be_http2.then(|| plan.authority.clone()),
             needs_http2: plan.may_be_http2 && exchange.version.is_some(),
             via: driver.config().via(),
         },

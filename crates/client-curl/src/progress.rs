@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use client_core::{Error, ErrorKind, Event, HeaderMap, Instant, Limits, Phase, Sent, StatusCode, Timeouts, Trace};
 
 /// What an exchange asks of those who serve it.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Terms {
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
@@ -19,6 +19,8 @@ pub(crate) struct Terms {
     pub(crate) is_idempotent: bool,
     pub(crate) is_tls: bool,
     pub(crate) may_be_http2: bool,
+    /// Whom it is for, where a connection may carry many: host and port, as the URL has them.
+    pub(crate) server: Option<String>,
     pub(crate) needs_http2: bool,
     pub(crate) via: Via,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use curl::easy::{Auth, Easy2, HttpVersion, List};
+use curl::easy::{Auth, Easy2, List};
 
 use crate::builder::{Config, ProxyRoute};
 use crate::call::Call;
@@ -51,9 +51,8 @@ pub(crate) fn transfer(plan: Plan, call: &Arc<Call>, config: &Config, desk: &Rc<
     easy.expect_100_timeout(PATIENCE)?;
     easy.buffer_size(READ)?;
     easy.maxage_conn(config.keep_alive)?;
-    // Better to wait for a connection that carries many than to make another. Where ALPN decides, libcurl would wait for the whole answer to the call that
-    // connects, even if the connection turns out to speak HTTP/1.1: for as long as a long poll takes.
-    easy.pipewait(matches!(plan.version, HttpVersion::V2PriorKnowledge))?;
+    // Better to wait for a connection that may carry many than to make another. The driver ends the wait where it turns out not to.
+    easy.pipewait(plan.may_be_http2)?;
     match length {
         None => easy.nobody(plan.is_head)?,
         Some(length) => {

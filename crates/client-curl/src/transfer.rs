@@ -46,6 +46,8 @@ pub(crate) struct Desk {
     pub(crate) opened: RefCell<Vec<(Socket, usize)>>,
     /// Calls whose connection has become ready.
     pub(crate) ready: RefCell<Vec<usize>>,
+    /// Calls whose connection, which might have carried many, speaks HTTP/1.1.
+    pub(crate) http1: RefCell<Vec<usize>>,
     /// How many answers there were, of all calls.
     pub(crate) answers: Cell<u64>,
 }
@@ -223,8 +225,12 @@ impl Handler for Transfer {
         if says("refused by server, try again") {
             self.call().refuse();
         }
+        let is_agreed = !says("ALPN: server did not agree");
+        if !is_agreed || says("ALPN: server accepted http/1") {
+            self.hooks.desk.http1.borrow_mut().push(self.call().id);
+        }
         // It would speak HTTP/2 all the same.
-        if self.call().terms.needs_http2 && says("ALPN: server did not agree") {
+        if self.call().terms.needs_http2 && !is_agreed {
             let message = "the server did not agree to HTTP/2 (ALPN)";
             let error = Error::new(ErrorKind::Protocol, message).with_phase(Phase::Tls).with_sent(Sent::Nothing);
             self.call().forbid(error);

@@ -272,6 +272,7 @@ impl Worker {
     /// Everything that follows of what libcurl was told: what it does at once, what is over, whose time is.
     fn settle(&mut self) {
         self.run_due();
+        self.let_go();
         self.take_finished();
         let now = Instant::now();
         while let Some(&(moment, id)) = self.deadlines.first()
@@ -279,6 +280,26 @@ impl Worker {
         {
             self.deadlines.pop_first();
             self.look_at(id, now);
+        }
+    }
+
+    /// Calls that wait for another's connection, in case it carries many, connect themselves where it turned out to speak HTTP/1.1. libcurl would have them wait
+    /// for the whole answer to the other: for as long as a long poll takes.
+    fn let_go(&mut self) {
+        for id in self.desk.http1.take() {
+            let Some(server) = self.transfers.get(&id).map(|running| running.call.terms.server.clone()) else {
+                continue;
+            };
+            let waits =
+                |running: &Running| running.socket.is_none() && !running.call.is_ready() && running.call.terms.server == server;
+            let waiting: Vec<_> = self.transfers.iter().filter(|(_, running)| waits(running)).map(|(id, _)| *id).collect();
+            for id in waiting {
+                if let Some((mut easy, call)) = self.remove(id) {
+                    // An option that this libcurl knows.
+                    let _ = easy.pipewait(false);
+                    self.add(easy, call);
+                }
+            }
         }
     }
 
