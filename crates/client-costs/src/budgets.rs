@@ -23,13 +23,13 @@ pub const BUDGETS: &[Budget] = &[
         allocations: 5,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 12_300,
+        instructions: 12_600,
     },
     Budget {
         engine: "hyper",
         allocations: 15,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 25_000,
+        instructions: 25_400,
     },
 ];
