@@ -331,6 +331,11 @@ impl Call {
         self.lock().progress.is_tunnelled = true;
     }
 
+    /// Whether what TLS says now is the proxy's word, and not the server's.
+    pub(crate) fn is_at_proxy(&self) -> bool {
+        self.terms.via == Via::HttpsProxy && !self.lock().progress.is_tunnelled
+    }
+
     /// Whether what failed is done once more, by us: libcurl repeats a request itself when a connection of HTTP/1.1 turns out dead, and
     /// up to five times when a server of HTTP/2 leaves a stream alone; on a connection of HTTP/2 that dies it gives up.
     pub(crate) fn begins_again(&self, error: Error, answers: u64) -> Result<(), Error> {

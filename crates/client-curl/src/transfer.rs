@@ -31,6 +31,8 @@ pub(crate) struct Transfer {
     sent: usize,
     /// libcurl has only a pointer to them.
     fields: Fields,
+    /// Where another call is connecting, it waits for that connection, which may carry both.
+    pub(crate) may_wait: bool,
 }
 
 /// What is called besides, through shared references only.
@@ -65,6 +67,7 @@ impl Transfer {
             content,
             sent: 0,
             fields: Fields::new(),
+            may_wait: call.terms.may_be_http2,
         }
     }
 
@@ -225,8 +228,11 @@ impl Handler for Transfer {
         if says("refused by server, try again") {
             self.call().refuse();
         }
+        if !says("ALPN: server ") {
+            return;
+        }
         let is_agreed = !says("ALPN: server did not agree");
-        if !is_agreed || says("ALPN: server accepted http/1") {
+        if (!is_agreed || says("ALPN: server accepted http/1")) && !self.call().is_at_proxy() {
             self.hooks.desk.http1.borrow_mut().push(self.call().id);
         }
         // It would speak HTTP/2 all the same.

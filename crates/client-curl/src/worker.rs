@@ -287,14 +287,22 @@ impl Worker {
     /// for the whole answer to the other: for as long as a long poll takes.
     fn let_go(&mut self) {
         for id in self.desk.http1.take() {
-            let Some(server) = self.transfers.get(&id).map(|running| running.call.terms.server.clone()) else {
+            let Some(server) = self.transfers.get(&id).and_then(|running| running.call.terms.server.clone()) else {
                 continue;
             };
-            let waits =
-                |running: &Running| running.socket.is_none() && !running.call.is_ready() && running.call.terms.server == server;
-            let waiting: Vec<_> = self.transfers.iter().filter(|(_, running)| waits(running)).map(|(id, _)| *id).collect();
+            let waits = |running: &Running| {
+                let may_wait = running.handle.as_ref().is_some_and(|handle| handle.get_ref().may_wait);
+                may_wait
+                    && running.socket.is_none()
+                    && !running.call.is_ready()
+                    && running.call.terms.server.as_ref() == Some(&server)
+            };
+            let mut waiting: Vec<_> = self.transfers.iter().filter(|(_, running)| waits(running)).map(|(id, _)| *id).collect();
+            // In the order in which they began.
+            waiting.sort_unstable();
             for id in waiting {
                 if let Some((mut easy, call)) = self.remove(id) {
+                    easy.get_mut().may_wait = false;
                     // An option that this libcurl knows.
                     let _ = easy.pipewait(false);
                     self.add(easy, call);
