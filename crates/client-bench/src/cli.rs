@@ -24,7 +24,7 @@ use crate::{Result, report};
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask bench", after_help = EXAMPLES)]
 struct Args {
-    /// Fewer rounds of less: three minutes
+    /// Fewer rounds of less: two minutes
     #[arg(long)]
     quick: bool,
     /// Only these workloads, by name or the beginning of one

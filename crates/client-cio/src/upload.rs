@@ -51,6 +51,7 @@ impl Upload {
     /// A request after the [`end`](Self::end) of the one before: its head is what `write` writes; the body follows with [`body`](Self::body). Where that fails,
     /// nothing is to be sent, and `write` has left nothing.
     pub(crate) fn head(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>) -> Result<(), Error> {
+        debug_assert!(self.front.is_empty() && self.rest.is_none(), "nothing of another request may go out with this one");
         write(&mut self.front)
     }
 

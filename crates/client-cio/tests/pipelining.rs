@@ -375,3 +375,38 @@ async fn what_follows_answers_that_came_together_goes_together() {
     // The very first does not wait for others.
     assert_eq!(*writes.lock().unwrap(), [1, CALLS - 1, CALLS, CALLS, CALLS, CALLS]);
 }
+
+/// The call behind has its answer's head, and nobody reads the body: what was left to it to write goes out all the same.
+#[tokio::test]
+async fn a_reader_who_takes_their_time_holds_back_no_request() {
+    let arrived = Arc::new(Notify::new());
+    let told = Arc::clone(&arrived);
+    let (url, _) = server(move |mut peer: Peer| {
+        let told = Arc::clone(&told);
+        async move {
+            peer.request().await;
+            told.notify_one();
+            peer.request().await;
+            let whole = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst";
+            let begun = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsec";
+            peer.stream.write_all(format!("{whole}{begun}").as_bytes()).await.unwrap();
+            peer.request().await;
+            told.notify_one();
+            peer.stream.write_all(b"ond").await.unwrap();
+            peer.answer("", "third").await;
+            peer.request().await;
+        }
+    })
+    .await;
+    let http = client(3);
+    let first_and_third = tokio::spawn({
+        let (http, url) = (http.clone(), url.clone());
+        async move { (get(&http, &url, "/first").await, get(&http, &url, "/third").await) }
+    });
+    arrived.notified().await;
+    let second = http.get(format!("{url}/second")).send().await.unwrap();
+    // The third request.
+    arrived.notified().await;
+    assert_eq!(second.text().await.unwrap(), "second");
+    assert_eq!(first_and_third.await.unwrap(), ("first".to_owned(), "third".to_owned()));
+}

@@ -10,7 +10,7 @@ use crate::exchange::Exchange;
 pub type Answer = Option<Response<Body>>;
 
 /// Why there is one.
-pub(crate) const ANSWERED: &str = "an exchange that succeeds fills the place of its answer";
+pub const ANSWERED: &str = "an exchange that succeeds fills the place of its answer";
 
 pub(crate) struct Call {
     pub(crate) exchange: Exchange,

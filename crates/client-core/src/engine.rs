@@ -85,7 +85,7 @@ pub trait Engine: Send + Sync + 'static {
     /// response moves its 200 bytes; by default [`execute`](Self::execute) does it all.
     ///
     /// # Errors
-    /// As [`execute`](Self::execute); the place is empty then.
+    /// As [`execute`](Self::execute); what is in the place then means nothing.
     fn execute_into(&self, exchange: &mut Exchange, answer: &mut Answer) -> impl Future<Output = Result<()>> + Send {
         async move {
             *answer = Some(self.execute(exchange).await?);

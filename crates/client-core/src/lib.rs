@@ -46,6 +46,8 @@ mod upgrade;
 mod url;
 
 pub use self::body::Body;
+#[doc(hidden)]
+pub use self::call::ANSWERED;
 pub use self::call::Answer;
 pub use self::capability::{Capabilities, Capability};
 pub use self::client::{HttpClient, HttpClientBuilder};

@@ -225,17 +225,20 @@ fn settings_are_merged_before_the_gate() {
 
 #[test]
 fn what_a_plugin_asks_for_later_is_checked_too() {
-    let streaming = plugin_fn(Stage::Exchange, async |mut exchange: Exchange, next: Next| {
-        let body = std::mem::take(exchange.request.body_mut());
-        *exchange.request.body_mut() = Body::stream(futures::stream::iter(body.as_bytes().cloned().map(Ok::<_, Error>)));
-        next.run(&mut exchange).await
-    });
-    let lesser = Mock::new().capabilities().without(Capability::StreamingUpload);
-    let mock = Mock::builder().capabilities(lesser).handler(|_| Reply::new()).build();
-    let http = HttpClient::builder(mock.clone()).install(streaming).build().unwrap();
-    let error = mock.run(http.post(URL).body("abc").send()).unwrap_err();
-    assert_eq!((error.kind(), error.capability()), (ErrorKind::Unsupported, Some(Capability::StreamingUpload)));
-    assert!(mock.requests().is_empty());
+    // Within the redirects and around them, where the exchange has passed the gate already.
+    for stage in [Stage::Call, Stage::Exchange] {
+        let streaming = plugin_fn(stage, async |mut exchange: Exchange, next: Next| {
+            let body = std::mem::take(exchange.request.body_mut());
+            *exchange.request.body_mut() = Body::stream(futures::stream::iter(body.as_bytes().cloned().map(Ok::<_, Error>)));
+            next.run(&mut exchange).await
+        });
+        let lesser = Mock::new().capabilities().without(Capability::StreamingUpload);
+        let mock = Mock::builder().capabilities(lesser).handler(|_| Reply::new()).build();
+        let http = HttpClient::builder(mock.clone()).install(streaming).build().unwrap();
+        let error = mock.run(http.post(URL).body("abc").send()).unwrap_err();
+        assert_eq!((error.kind(), error.capability()), (ErrorKind::Unsupported, Some(Capability::StreamingUpload)));
+        assert!(mock.requests().is_empty());
+    }
 }
 
 #[test]

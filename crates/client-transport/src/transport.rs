@@ -150,7 +150,7 @@ macro_rules! engine_on_transport {
         ) -> ::client_core::Result<::client_core::http::Response<::client_core::Body>> {
             let mut answer = None;
             self.execute_into(exchange, &mut answer).await?;
-            Ok(answer.expect("an exchange that succeeds fills the place of its answer"))
+            Ok(answer.expect(::client_core::ANSWERED))
         }
 
         fn timer(&self) -> &dyn ::client_core::Timer {

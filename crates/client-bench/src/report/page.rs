@@ -156,7 +156,7 @@ fn intro(results: &Results) -> String {
          ## Reproduce\n\n\
          ```sh\n\
          cargo xtask bench                              # all of it, and this page: about twenty minutes on a quiet machine with two cores\n\
-         cargo xtask bench --quick                      # an overview in three minutes\n\
+         cargo xtask bench --quick                      # an overview in two minutes\n\
          cargo xtask bench --only get-64 --client cio   # one workload, one engine, and what it is held against\n\
          cargo xtask bench --only get --compare HEAD    # against the results committed in a revision, or saved in a file by --save\n\
          cargo xtask bench --list                       # workloads and clients\n\

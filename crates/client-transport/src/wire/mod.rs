@@ -180,7 +180,7 @@ impl<P: Protocol> Shared<P> {
                 let connection = (lease.is_reused(), lease.is_shared());
                 let body = exchange.request.body();
                 // Nothing can be sent again without a copy of it.
-                let (is_empty, is_nothing) = (body.is_empty(), body.is_empty() && !body.has_trailers());
+                let is_nothing = body.is_empty() && !body.has_trailers();
                 let mut body = match is_nothing || connection == (false, false) {
                     true => None,
                     false => body.try_clone(),
@@ -191,7 +191,7 @@ impl<P: Protocol> Shared<P> {
                 };
                 if is_nothing {
                     body = Some(Body::empty());
-                } else if !is_empty && !exchange.request.body().is_empty() {
+                } else if !exchange.request.body().is_empty() {
                     // It was never taken, or put back whole.
                     body = Some(std::mem::take(exchange.request.body_mut()));
                 }
