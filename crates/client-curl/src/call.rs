@@ -20,8 +20,11 @@ use crate::error;
 use crate::head::Head;
 use crate::progress::{MAX_REPETITIONS, Note, Progress, Terms, Via};
 
-/// How many bytes of a body may wait in either bridge. The last piece may exceed it.
+/// How many bytes of a response's body may wait in the bridge. The last piece may exceed it.
 const ROOM: usize = 128 << 10;
+
+/// The same of a request's body. Its producer goes on when half of it is gone: by then libcurl has sent a few of its buffers.
+const ROOM_UP: usize = 512 << 10;
 
 /// One exchange, seen from both sides.
 pub(crate) struct Call {
@@ -172,7 +175,7 @@ impl Call {
     /// Whether there is room for more of the request's body; if not, the task is woken when there is.
     pub(crate) fn has_room(&self, cx: &mut Context<'_>) -> bool {
         let mut state = self.lock();
-        let has_room = state.up.queued < ROOM;
+        let has_room = state.up.queued < ROOM_UP;
         if !has_room {
             state.waker = Some(cx.waker().clone());
         }
@@ -410,14 +413,16 @@ impl Call {
         if state.progress.phase != phase {
             state.progress.phase = phase;
             state.notes.push(Note::Phase(phase));
-            wake(state);
+            if self.terms.is_observed {
+                self.wake(state);
+            }
         }
     }
 
     pub(crate) fn informational(&self, head: Head) {
         let mut state = self.lock();
         state.notes.push(Note::Informational(head.status, head.fields));
-        wake(state);
+        self.wake(state);
     }
 
     pub(crate) fn answer(&self, head: Head) {
@@ -431,7 +436,7 @@ impl Call {
         state.progress.phase = Phase::Body;
         state.notes.push(Note::Phase(Phase::Body));
         state.answer = Some(Answer { head, connection });
-        wake(state);
+        self.wake(state);
     }
 
     /// Whether there is room for another piece of the response's body; if not, libcurl has to keep it, and is told when there is.
@@ -449,7 +454,7 @@ impl Call {
         let mut state = self.lock();
         state.down.queued += piece.len();
         state.down.pieces.push_back(piece);
-        wake(state);
+        self.wake(state);
     }
 
     /// The response's body is over, and whole.
@@ -458,7 +463,7 @@ impl Call {
         if !state.down.has_ended {
             state.down.has_ended = true;
             state.down.trailers = trailers;
-            wake(state);
+            self.wake(state);
         }
     }
 
@@ -466,7 +471,7 @@ impl Call {
     pub(crate) fn pull(&self, buffer: &mut [u8]) -> Pulled {
         let mut state = self.lock();
         state.up.has_pulled = true;
-        let was_full = state.up.queued >= ROOM;
+        let was_full = state.up.queued > ROOM_UP / 2;
         let mut n = 0;
         while n < buffer.len()
             && let Some(piece) = state.up.pieces.front_mut()
@@ -480,8 +485,8 @@ impl Call {
         }
         state.up.queued -= n;
         if n > 0 {
-            if was_full && state.up.queued < ROOM {
-                wake(state);
+            if was_full && state.up.queued <= ROOM_UP / 2 {
+                self.wake(state);
             }
             return Pulled::Bytes(n);
         }
@@ -521,7 +526,7 @@ impl Call {
         let mut state = self.lock();
         if state.end.is_none() {
             state.end = Some(outcome);
-            wake(state);
+            self.wake(state);
         }
     }
 
@@ -560,6 +565,13 @@ impl Call {
         Some(Err(progress.place(error)))
     }
 
+    /// The task goes on when the driver's turn is over.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(|waker| self.driver.wake_later(waker));
+    }
+
     /// The shortest limit that the driver keeps.
     fn shortest_limit(&self) -> Option<Duration> {
         let timeouts = &self.terms.timeouts;
@@ -572,11 +584,4 @@ impl Call {
         .flatten()
         .min()
     }
-}
-
-fn wake(mut state: MutexGuard<'_, State>) {
-    let waker = state.waker.take();
-    // Not under the lock: a waker may be anything.
-    drop(state);
-    waker.into_iter().for_each(Waker::wake);
 }

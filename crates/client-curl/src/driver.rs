@@ -26,6 +26,8 @@ pub(crate) struct Inbox {
     pub(crate) config: Arc<Config>,
     next_id: AtomicUsize,
     state: Mutex<State>,
+    /// Who is woken at the end of the thread's turn: once, for all that the turn brought, and not in the middle of it.
+    woken: Mutex<Vec<Waker>>,
 }
 
 #[derive(Default)]
@@ -35,8 +37,20 @@ struct State {
     sleepers: BTreeMap<Key, Waker>,
     /// While there is a thread.
     poller: Option<Arc<Poller>>,
+    attention: Attention,
     /// The engine is gone or closed: the thread ends when it has nothing to do.
     is_retired: bool,
+}
+
+/// What the thread is about, so that it is called once, and by a system call only where it sleeps.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Attention {
+    /// It works, and looks for commands before it sleeps.
+    #[default]
+    Awake,
+    /// There is something for it.
+    Called,
+    Asleep,
 }
 
 /// A moment, and whose.
@@ -68,6 +82,7 @@ impl Driver {
             config,
             next_id: AtomicUsize::new(1),
             state: Mutex::default(),
+            woken: Mutex::default(),
         }))
     }
 
@@ -129,8 +144,12 @@ impl Driver {
     fn tell(&self, command: Command) -> Result<()> {
         let mut state = self.0.lock();
         state.commands.push(command);
-        // With others before it, the thread has been woken.
-        if state.commands.len() == 1 { self.wake(state) } else { Ok(()) }
+        self.wake(state)
+    }
+
+    /// For the thread: who waits for it goes on when its turn is over.
+    pub(crate) fn wake_later(&self, waker: Waker) {
+        lock(&self.0.woken).push(waker);
     }
 
     /// Without a thread there are no transfers that this could concern.
@@ -146,8 +165,15 @@ impl Driver {
 
     fn wake(&self, mut state: MutexGuard<'_, State>) -> Result<()> {
         if let Some(poller) = state.poller.clone() {
+            let was = std::mem::replace(&mut state.attention, Attention::Called);
             drop(state);
-            return poller.notify().map_err(no_thread);
+            if was != Attention::Asleep {
+                return Ok(());
+            }
+            return poller.notify().map_err(|error| {
+                self.0.lock().attention = Attention::Asleep;
+                no_thread(error)
+            });
         }
         let poller = Arc::new(Poller::new().map_err(no_thread)?);
         let (inbox, theirs) = (Arc::clone(&self.0), Arc::clone(&poller));
@@ -177,12 +203,13 @@ fn no_thread(error: std::io::Error) -> Error {
 /// The thread's side.
 impl Inbox {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// What there is to do; `None` if the thread may end: it is idle, and nobody will ever ask for more.
     pub(crate) fn take(&self, is_idle: bool) -> Option<Todo> {
         let mut state = self.lock();
+        state.attention = Attention::Awake;
         let commands = std::mem::take(&mut state.commands);
         let now = Instant::now();
         let later = state.sleepers.split_off(&(now, usize::MAX));
@@ -201,6 +228,23 @@ impl Inbox {
         Some(todo)
     }
 
+    /// The turn is over: wakes all that it concerns. Whether there is nothing new, so that the thread may sleep.
+    pub(crate) fn end_turn(&self) -> bool {
+        self.wake();
+        let mut state = self.lock();
+        let is_called = state.attention == Attention::Called;
+        if !is_called {
+            state.attention = Attention::Asleep;
+        }
+        !is_called
+    }
+
+    fn wake(&self) {
+        // Not under the lock: a waker may be anything.
+        let woken = std::mem::take(&mut *lock(&self.woken));
+        woken.into_iter().for_each(Waker::wake);
+    }
+
     /// The thread ends, for whatever reason. Commands that nobody will read are dropped.
     pub(crate) fn leave(&self) {
         let mut state = self.lock();
@@ -214,7 +258,12 @@ impl Inbox {
             }
         }
         sleepers.into_values().for_each(Waker::wake);
+        self.wake();
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub(crate) async fn perform(exchange: &mut Exchange, defaults: Timeouts, driver:
             server: plan.may_be_http2.then(|| plan.authority.clone()),
             needs_http2: plan.may_be_http2 && exchange.version.is_some(),
             via: driver.config().via(),
+            is_observed: trace.is_enabled(),
         },
         driver,
     );

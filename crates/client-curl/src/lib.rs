@@ -20,8 +20,9 @@
 //! and its last transfer is over. libcurl says which sockets it waits for, the thread waits for them, and so knows of each packet: the
 //! socket limit is exact, also where libcurl has nothing to tell yet.
 //!
-//! - **Bodies are streamed both ways** through bridges of 128 KiB: where there is no room, libcurl is paused and reads no more from the
+//! - **Bodies are streamed both ways** through bridges, of 128 KiB down and 512 KiB up: where there is no room, libcurl is paused and reads no more from the
 //!   socket. A request's body is polled by the task that drives the call, never by the thread: it may need that task's runtime.
+//! - **Who waits is woken once** for all that a turn of the thread brings: tasks and the thread take turns of many exchanges, not of one.
 //! - **Cancellation is drop:** it wakes the thread, which removes the transfer at once. HTTP/1.1 closes the connection, HTTP/2 resets the
 //!   stream.
 //! - **Policy is the core's.** libcurl follows no redirect, keeps no cookie, decodes no coding, reads no `.netrc`, asks no environment for a proxy,

@@ -23,6 +23,8 @@ pub(crate) struct Terms {
     pub(crate) server: Option<String>,
     pub(crate) needs_http2: bool,
     pub(crate) via: Via,
+    /// Somebody listens, and is told of each phase when it begins; otherwise it is enough to know of it when the answer comes, or the time is up.
+    pub(crate) is_observed: bool,
 }
 
 /// What stands between TCP and TLS.

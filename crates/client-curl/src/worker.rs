@@ -41,8 +41,12 @@ pub(crate) fn run(inbox: &Inbox, poller: &Arc<Poller>) {
         worker.react(&events);
         worker.settle();
         events.clear();
+        let wait = match inbox.end_turn() {
+            true => worker.wait(todo.next, todo.is_retired),
+            false => Some(Duration::ZERO),
+        };
         // Fails only where it was interrupted, and then there is nothing to react to.
-        let _ = poller.wait(&mut events, worker.wait(todo.next, todo.is_retired));
+        let _ = poller.wait(&mut events, wait);
     }
 }
 
