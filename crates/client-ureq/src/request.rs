@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::upload::{Content, Feed, Source};
 
 /// The most of a body that is sent at a time.
-const MAX_WRITE: usize = 64 << 10;
+const MAX_WRITE: usize = 128 << 10;
 
 /// A request that is ready to be sent, once or again.
 pub(crate) struct Plan {

@@ -67,12 +67,14 @@ impl Feed {
         Arc::clone(&self.pipe)
     }
 
-    /// Polls the body while there is room for what it makes.
+    /// Polls the body while there is room for what it makes. The worker hears of it afterwards: told of each piece, it would come for each.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) {
+        let mut is_news = false;
         while !self.is_done && self.pipe.has_room(cx) {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-                return;
+                break;
             };
+            is_news = true;
             match frame {
                 Some(Ok(frame)) => {
                     // Trailers are refused before they get here.
@@ -89,6 +91,9 @@ impl Feed {
                     self.pipe.end(Ok(()));
                 }
             }
+        }
+        if is_news {
+            self.pipe.tell(self.pipe.lock());
         }
     }
 }
@@ -120,16 +125,12 @@ impl Pipe {
 
     fn push(&self, piece: Bytes) {
         if !piece.is_empty() {
-            let mut state = self.lock();
-            state.pieces.push_back(piece);
-            self.tell(state);
+            self.lock().pieces.push_back(piece);
         }
     }
 
     fn end(&self, end: Result<()>) {
-        let mut state = self.lock();
-        state.end = Some(end);
-        self.tell(state);
+        self.lock().end = Some(end);
     }
 
     /// Wakes the worker, if it waits: not for nothing, which would be a system call each time.
@@ -141,16 +142,22 @@ impl Pipe {
         }
     }
 
+    /// The next piece, if it is here.
+    fn take(mut state: MutexGuard<'_, State>) -> Option<Bytes> {
+        let piece = state.pieces.pop_front()?;
+        // The task comes for several at a time.
+        let waker = if state.pieces.is_empty() { state.waker.take() } else { None };
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        Some(piece)
+    }
+
     /// The next piece; `None` at the end, or once the server has refused the body.
     fn pull(&self, call: &Call) -> Result<Option<Bytes>> {
         let mut state = self.lock();
         loop {
-            if let Some(piece) = state.pieces.pop_front() {
-                // The task comes for several at a time.
-                let waker = if state.pieces.is_empty() { state.waker.take() } else { None };
-                drop(state);
-                waker.into_iter().for_each(Waker::wake);
-                return Ok(Some(piece));
+            if !state.pieces.is_empty() {
+                return Ok(Self::take(state));
             }
             if state.is_stopped {
                 return Err(cancelled());
@@ -201,6 +208,18 @@ impl Source {
                 Content::Stream(pipe) => pipe.pull(&self.call)?.unwrap_or_default(),
             };
         }
+        self.check()
+    }
+
+    /// More, if it is here: what is sent at once is one system call. Where it goes in chunks, each piece is one.
+    fn fill_on(&mut self) -> Result<()> {
+        if let (true, Some(_), Content::Stream(pipe)) = (self.piece.is_empty(), self.remaining, &self.content) {
+            self.piece = Pipe::take(pipe.lock()).unwrap_or_default();
+        }
+        if self.piece.is_empty() { Ok(()) } else { self.check() }
+    }
+
+    fn check(&self) -> Result<()> {
         // A body is held to the length that was announced: more would be the next request, less would leave the server waiting.
         let message = match self.remaining {
             Some(left) if self.piece.len() as u64 > left => "it is longer than it declared",
@@ -223,10 +242,15 @@ impl Read for Source {
             self.remaining = self.remaining.map(|left| left - n as u64);
             return Ok(n);
         }
-        let n = self.piece.len().min(buffer.len());
-        buffer[..n].copy_from_slice(&self.piece.split_to(n));
-        self.remaining = self.remaining.map(|left| left - n as u64);
-        Ok(n)
+        let mut filled = 0;
+        while filled < buffer.len() && !self.piece.is_empty() {
+            let n = self.piece.len().min(buffer.len() - filled);
+            buffer[filled..filled + n].copy_from_slice(&self.piece.split_to(n));
+            self.remaining = self.remaining.map(|left| left - n as u64);
+            filled += n;
+            self.fill_on().map_err(carry_io)?;
+        }
+        Ok(filled)
     }
 }
 
@@ -254,6 +278,19 @@ mod tests {
         assert_eq!(pipe.pull(&call()).unwrap().unwrap(), "abc");
         feed.poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(feed.pipe.lock().pieces.len(), MAX_PIECES);
+    }
+
+    /// One write takes all that is here, where nothing tells its pieces apart.
+    #[test]
+    fn pieces_are_sent_together_unless_each_is_a_chunk() {
+        for (length, expected) in [(Some(9), &b"abcabcabc"[..]), (None, &b"abc"[..])] {
+            let mut feed = Feed::new(pieces(3));
+            feed.poll(&mut Context::from_waker(Waker::noop()));
+            let mut source = Source::new(call(), Content::Stream(feed.pipe()), length);
+            let mut buffer = [0; 32];
+            let n = source.read(&mut buffer).unwrap();
+            assert_eq!(&buffer[..n], expected);
+        }
     }
 
     #[test]
