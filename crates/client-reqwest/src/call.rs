@@ -100,6 +100,10 @@ impl Call {
         self.connect_limit
     }
 
+    pub(crate) fn socket_limit(&self) -> Option<Duration> {
+        self.socket_limit
+    }
+
     /// A dial of our own begins, or begins with TLS.
     pub(crate) fn dialing(&self, phase: Phase) {
         self.advance(&mut self.state(), phase);

@@ -117,13 +117,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use client_core::{
-    Body, Capabilities, Capability, Engine, Error, ErrorKind, Event, Exchange, Phase, Result, Sent, Timer, TlsConfig,
+    ANSWERED, Answer, Body, Capabilities, Capability, Engine, Error, ErrorKind, Event, Exchange, Phase, Result, Sent, Timer,
+    TlsConfig,
 };
 use http::{Method, Response};
 use tokio::runtime::Handle;
 
 use self::call::{Call, Silence, Wanted};
-use self::clients::{Clients, Recipe, Source};
+use self::clients::{Clients, Protocol, Recipe, Source};
 use self::runtime::Dispatcher;
 
 pub use reqwest;
@@ -188,8 +189,14 @@ impl Engine for Reqwest {
     }
 
     async fn execute(&self, exchange: &mut Exchange) -> Result<Response<Body>> {
+        let mut answer = None;
+        self.execute_into(exchange, &mut answer).await?;
+        Ok(answer.expect(ANSWERED))
+    }
+
+    async fn execute_into(&self, exchange: &mut Exchange, answer: &mut Answer) -> Result<()> {
         let runtime = self.dispatcher.current()?;
-        self.dispatcher.run(self.perform(runtime, exchange)).await
+        self.dispatcher.run(pin!(self.perform(&runtime, exchange, answer))).await
     }
 
     fn check(&self) -> Result<()> {
@@ -210,39 +217,68 @@ impl Engine for Reqwest {
 
 impl Reqwest {
     /// The exchange, and once more where repeating it is safe.
-    async fn perform(&self, runtime: Handle, exchange: &mut Exchange) -> Result<Response<Body>> {
-        let body = std::mem::take(exchange.request.body_mut());
-        let spare = body.try_clone();
+    async fn perform(&self, runtime: &Handle, exchange: &mut Exchange, answer: &mut Answer) -> Result<()> {
+        let spare = exchange.request.body().try_clone();
         let call = Call::new(exchange, &self.dispatcher);
-        let answer = self.attempt(&runtime, exchange, body, &call).await;
-        let (failure, spare) = match (answer, spare) {
+        let outcome = self.attempt(runtime, exchange, answer, &call).await;
+        let (failure, spare) = match (outcome, spare) {
             (Err(error), Some(spare)) if may_repeat(&error, &call, exchange.request.method()) => (error, spare),
-            (answer, _) => return answer,
+            (outcome, _) => return outcome,
         };
         exchange.trace.emit(&Event::Retried { reason: &failure });
+        *exchange.request.body_mut() = spare;
         let call = Call::new(exchange, &self.dispatcher);
-        self.attempt(&runtime, exchange, spare, &call).await
+        // Rare, and not small.
+        Box::pin(self.attempt(runtime, exchange, answer, &call)).await
     }
 
-    async fn attempt(&self, runtime: &Handle, exchange: &mut Exchange, body: Body, call: &Arc<Call>) -> Result<Response<Body>> {
+    async fn attempt(&self, runtime: &Handle, exchange: &mut Exchange, answer: &mut Answer, call: &Arc<Call>) -> Result<()> {
+        let begun = self.begin(runtime, exchange, call)?;
+        let (wanted, mut silence) = (Wanted(Arc::clone(call)), Silence::new(call));
+        let mut response = pin!(call.scope(begun.response));
+        let response = poll_fn(|cx| match response.as_mut().poll(cx) {
+            Poll::Pending => silence.poll(cx).map(Err),
+            Poll::Ready(response) => Poll::Ready(response.map_err(|error| error::classify(error, call))),
+        });
+        let received = response::receive(response.await?, exchange, answer, begun.url.as_deref(), wanted);
+        let received = match received {
+            Ok(Some(switch)) => switch.await.map(|response| *answer = Some(response)),
+            received => received.map(drop),
+        };
+        if received.is_err() {
+            // Whatever was wrong with the head, its connection must not be used again.
+            self.clients.retire(runtime.id(), begun.protocol);
+        }
+        received
+    }
+
+    /// Hands the exchange to reqwest, which does nothing yet.
+    fn begin(
+        &self,
+        runtime: &Handle,
+        exchange: &mut Exchange,
+        call: &Arc<Call>,
+    ) -> Result<Begun<impl Future<Output = reqwest::Result<reqwest::Response>> + use<>>> {
         let protocol = request::protocol(exchange)?;
         let client = self.clients.get(runtime.id(), protocol)?;
+        let body = std::mem::take(exchange.request.body_mut());
         let request = request::build(exchange, body, call)?;
-        let url = request.url().clone();
-        let wanted = Wanted(Arc::clone(call));
-        let mut silence = Silence::new(call);
-        let mut answer = pin!(call.scope(client.execute(request)));
-        let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Pending => silence.poll(cx).map(Err),
-            Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| error::classify(error, call))),
-        });
-        let response = response::receive(answer.await?, exchange, &url, wanted).await;
-        if response.is_err() {
-            // Whatever was wrong with the head, its connection must not be used again.
-            self.clients.retire(runtime.id(), protocol);
-        }
-        response
+        // Only a client that was given ready-made might go elsewhere.
+        let is_given = matches!(self.clients.source(), Source::Given(_));
+        Ok(Begun {
+            protocol,
+            url: is_given.then(|| Box::new(request.url().clone())),
+            response: client.execute(request),
+        })
     }
+}
+
+/// An exchange in reqwest's hands.
+struct Begun<F> {
+    protocol: Protocol,
+    /// Where the answer must come from.
+    url: Option<Box<reqwest::Url>>,
+    response: F,
 }
 
 /// What may be sent once more behind the caller's back (RFC 9112 §9.3.1, RFC 9110 §9.2.2): what a server of HTTP/2 took and certainly left

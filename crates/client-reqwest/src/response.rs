@@ -1,11 +1,14 @@
 //! From reqwest's response to ours: the head, held to the limits; the body, watched for silence; the stream of an upgrade.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use client_core::{Body, ConnectionInfo, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, Upgraded};
+use client_core::{
+    Answer, Body, ConnectionInfo, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent, Upgraded,
+};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
@@ -16,13 +19,17 @@ use crate::call::{Call, Silence, Wanted};
 use crate::error;
 use crate::stream::FuturesIo;
 
-/// The response to what was sent to `url`, as the contract wants it.
-pub(crate) async fn receive(
+/// The connection is going to speak something else: what is left to wait for.
+type Switch = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
+
+/// Puts the response in its place as the contract wants it, unless there is a switch to wait for. What was sent to `url` must have been answered from there.
+pub(crate) fn receive(
     response: reqwest::Response,
     exchange: &mut Exchange,
-    url: &Url,
+    answer: &mut Answer,
+    url: Option<&Url>,
     wanted: Wanted,
-) -> Result<Response<Body>> {
+) -> Result<Option<Switch>> {
     let call = &wanted.0;
     call.answered();
     call.trace().emit(&Event::ResponseHead {
@@ -32,13 +39,7 @@ pub(crate) async fn receive(
     judge(&response, exchange, url)?;
     exchange.connection = Some(Arc::new(connection(&response, call)));
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let mut head = Response::new(Body::empty());
-        *head.status_mut() = response.status();
-        *head.version_mut() = response.version();
-        *head.headers_mut() = response.headers().clone();
-        let stream = response.upgrade().await.map_err(|error| error::classify(error, call))?;
-        head.extensions_mut().insert(OnUpgrade::new(Upgraded::new(FuturesIo(stream))));
-        return Ok(head);
+        return Ok(Some(Box::pin(switch(response, wanted))));
     }
     let (mut head, body) = Response::<reqwest::Body>::from(response).into_parts();
     // What hyper and reqwest leave there is their own.
@@ -52,7 +53,19 @@ pub(crate) async fn receive(
         is_waiting: false,
         wanted,
     };
-    Ok(Response::from_parts(head, Body::wrap(body)))
+    *answer = Some(Response::from_parts(head, Body::wrap(body)));
+    Ok(None)
+}
+
+/// The stream is the user's.
+async fn switch(response: reqwest::Response, wanted: Wanted) -> Result<Response<Body>> {
+    let mut head = Response::new(Body::empty());
+    *head.status_mut() = response.status();
+    *head.version_mut() = response.version();
+    *head.headers_mut() = response.headers().clone();
+    let stream = response.upgrade().await.map_err(|error| error::classify(error, &wanted.0))?;
+    head.extensions_mut().insert(OnUpgrade::new(Upgraded::new(FuturesIo(stream))));
+    Ok(head)
 }
 
 fn connection(response: &reqwest::Response, call: &Call) -> ConnectionInfo {
@@ -65,7 +78,7 @@ fn connection(response: &reqwest::Response, call: &Call) -> ConnectionInfo {
 }
 
 /// Refuses what must not be believed.
-fn judge(response: &reqwest::Response, exchange: &Exchange, url: &Url) -> Result<()> {
+fn judge(response: &reqwest::Response, exchange: &Exchange, url: Option<&Url>) -> Result<()> {
     let answered = |kind, message: String| Err(Error::new(kind, message).with_phase(Phase::Head).with_sent(Sent::Answered));
     let headers = response.headers();
     if let Some(message) = exceeds(headers, &exchange.limits) {
@@ -79,12 +92,12 @@ fn judge(response: &reqwest::Response, exchange: &Exchange, url: &Url) -> Result
     if response.status() == StatusCode::SWITCHING_PROTOCOLS && !exchange.request.headers().contains_key(UPGRADE) {
         return answered(ErrorKind::Protocol, "101 without a request to upgrade (RFC 9110 §15.2.2)".to_owned());
     }
-    // Only a client that was given ready-made, or whose TLS was, can do these.
-    if response.url() != url {
+    if url.is_some_and(|url| response.url() != url) {
         let message = "the given reqwest::Client followed a redirect on its own; build it with redirect::Policy::none()";
         return answered(ErrorKind::Engine, message.to_owned());
     }
     match exchange.version {
+        // Only a client that was given ready-made, or whose TLS was, can do this.
         Some(version) if (version == Version::HTTP_2) != (response.version() == Version::HTTP_2) => answered(
             ErrorKind::Engine,
             format!("reqwest spoke {:?}, not {version:?}; see its ALPN settings", response.version()),

@@ -1,7 +1,7 @@
 //! Which tokio runtime the engine works on, and its clock. Finding out that there is none must never panic, as tokio itself would.
 
 use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 
 use client_core::{Error, ErrorKind, Instant, Result, Sent, Sleep, Timer};
 use tokio::runtime::Handle;
@@ -26,11 +26,10 @@ impl Dispatcher {
     }
 
     /// Polls `work` within the runtime, so that the sockets, timers and tasks of reqwest land there, whatever executor the caller uses.
-    pub(crate) async fn run<F: Future>(&self, work: F) -> F::Output {
+    pub(crate) async fn run<F: Future>(&self, mut work: Pin<&mut F>) -> F::Output {
         let Some(handle) = &self.0 else {
             return work.await;
         };
-        let mut work = pin!(work);
         poll_fn(|cx| {
             let _entered = handle.enter();
             work.as_mut().poll(cx)
@@ -56,6 +55,7 @@ impl Timer for Dispatcher {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::task::{Context, Waker};
 
     use super::*;
@@ -75,7 +75,7 @@ mod tests {
     fn a_given_runtime_serves_any_executor() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let dispatcher = Dispatcher::from(runtime.handle().clone());
-        let id = futures::executor::block_on(dispatcher.run(async { Handle::current().id() }));
+        let id = futures::executor::block_on(dispatcher.run(pin!(async { Handle::current().id() })));
         assert_eq!(id, runtime.handle().id());
     }
 }

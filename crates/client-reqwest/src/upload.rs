@@ -11,8 +11,8 @@ use http_body::{Frame, SizeHint};
 
 use crate::call::Call;
 
-/// The largest piece that hyper is given at a time. It buffers 16 pieces or 400 KiB, whichever comes first, and asks for more when they are
-/// written: a body in one piece would look like silence until its last byte is gone. 16 KiB is a record of TLS.
+/// The largest piece that hyper is given at a time where silence is limited. It buffers 16 pieces or 400 KiB, whichever comes first, and asks for more
+/// when they are written: a body in one piece would look like silence until its last byte is gone. 16 KiB is a record of TLS.
 const PIECE: usize = 16 << 10;
 
 /// See the file's head.
@@ -37,7 +37,8 @@ impl Upload {
 
     fn piece(&mut self) -> Frame<Bytes> {
         self.call.moved();
-        Frame::data(self.rest.split_to(self.rest.len().min(PIECE)))
+        let most = self.call.socket_limit().map_or(usize::MAX, |_| PIECE);
+        Frame::data(self.rest.split_to(self.rest.len().min(most)))
     }
 }
 
