@@ -42,6 +42,10 @@ pub(crate) fn check_name(_: &str) -> Result<()> {
     Err(refused())
 }
 
+pub(crate) fn holds_input(tls: &mut TlsStream) -> bool {
+    match *tls {}
+}
+
 pub(crate) fn below(tls: &TlsStream) -> &Stream {
     match *tls {}
 }

@@ -55,6 +55,8 @@ impl Stream {
     pub fn is_stale(&mut self, must_be_sure: bool) -> bool {
         match &mut self.0 {
             Layer::Boxed(io) => has_input(io.as_mut()),
+            // Where the socket is quiet, there is only what the session holds already.
+            Layer::Tls(tls) if crate::tls::below(tls).is_quiet_tcp(must_be_sure) => crate::tls::holds_input(tls),
             // First what the session holds already or can take from the socket; then what is in the socket still.
             Layer::Tls(tls) => has_input(Pin::new(&mut **tls)) || crate::tls::below(tls).awaits_reading(must_be_sure),
             // Asks the runtime, and the socket only if that knows of something; what it takes then is lost, as the stream is.
@@ -76,6 +78,10 @@ impl Stream {
             Layer::Boxed(_) => return false,
         };
         !would_block(&peeked)
+    }
+
+    fn is_quiet_tcp(&self, must_be_sure: bool) -> bool {
+        matches!(self.0, Layer::Tcp(_)) && !self.awaits_reading(must_be_sure)
     }
 
     fn tcp(&self) -> Option<&TcpStream> {

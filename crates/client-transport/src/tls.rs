@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::io;
+use std::io::{self, BufRead as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use client_core::{Error, ErrorKind, Phase, Result, Sent, TlsConfig};
@@ -195,6 +195,12 @@ fn failed(host: &str, offered: &[Alpn], error: io::Error) -> Error {
         .with_phase(Phase::Tls)
         .with_sent(Sent::Nothing)
         .with_source(error)
+}
+
+/// Whether the session has data for its reader, its end, or an error, without a look at what carries it.
+pub(crate) fn holds_input(tls: &mut TlsStream) -> bool {
+    let held = tls.get_mut().1.reader().fill_buf().map(drop);
+    !held.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// The stream that carries the TLS records.
