@@ -132,13 +132,11 @@ fn run(worker: &mut Worker<'_>, call: &Arc<Call>, plan: &Plan, agent: &Agent, wo
     let _current = call::enter(call);
     let _failure = Failure(call);
     call.keep(worker.take_place());
-    let outcome = send(call, plan, agent).and_then(|response| {
-        worker.turn_to_body();
-        answer(response, call, workers)
-    });
+    let outcome = send(call, plan, agent).and_then(|response| answer(response, call, workers));
     if outcome.is_err() {
         call.leave();
     }
+    worker.ends();
     call.finish(outcome);
 }
 

@@ -65,6 +65,8 @@ struct State {
     called: usize,
     /// Threads that were made, and have not come to take their job yet.
     starting: usize,
+    /// Threads that are about to come for another job.
+    ending: usize,
     busy_exchanges: usize,
     /// Places that are taken.
     places: usize,
@@ -138,19 +140,23 @@ impl Ticket {
 pub(crate) struct Worker<'a> {
     shared: &'a Arc<Shared>,
     lane: Lane,
+    is_ending: bool,
     place: Option<Place>,
 }
 
 impl Worker<'_> {
-    /// From here on the job is one of the body lane: the next exchange may begin.
-    pub(crate) fn turn_to_body(&mut self) {
-        if self.lane == Lane::Exchange {
-            self.lane = Lane::Body;
-            let mut state = self.shared.lock();
-            state.busy_exchanges -= 1;
-            // If no thread can be made for the one that may now run, this thread takes it afterwards.
-            let _ = self.shared.call(state);
-        }
+    /// All that is left of the job is to tell of it. Whoever is told may submit the next at once: that is for this thread, and no other is called
+    /// for it.
+    pub(crate) fn ends(&mut self) {
+        let mut state = self.shared.lock();
+        state.ending += usize::from(!self.is_ending);
+        self.is_ending = true;
+        self.leave_lane(&mut state);
+    }
+
+    fn leave_lane(&mut self, state: &mut State) {
+        state.busy_exchanges -= usize::from(self.lane == Lane::Exchange);
+        self.lane = Lane::Body;
     }
 
     /// The exchange's place, where one is needed. It is given back with the job, unless it is taken from here.
@@ -178,7 +184,7 @@ impl Shared {
 
     /// Calls or makes one thread, if there is a job for it.
     fn call(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> io::Result<()> {
-        if state.runnable(self.size) <= state.called + state.starting {
+        if state.runnable(self.size) <= state.called + state.starting + state.ending {
             return Ok(());
         }
         if state.idle > 0 {
@@ -211,14 +217,16 @@ impl Shared {
                 let mut worker = Worker {
                     shared: &self,
                     lane,
+                    is_ending: false,
                     place,
                 };
                 // A panic inside ureq is this job's failure, which its own guard reports; the thread lives on.
                 let _ = catch_unwind(AssertUnwindSafe(|| job(&mut worker)));
-                let lane = worker.lane;
-                drop(worker);
+                // It may hold a place: giving that back needs the lock.
+                drop(worker.place.take());
                 state = self.lock();
-                state.busy_exchanges -= usize::from(lane == Lane::Exchange);
+                worker.leave_lane(&mut state);
+                state.ending -= usize::from(worker.is_ending);
             }
             if state.is_closed {
                 break;
@@ -276,7 +284,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
@@ -331,20 +338,26 @@ mod tests {
     }
 
     #[test]
-    fn turning_to_the_body_lets_the_next_exchange_begin() {
-        let workers = pool(2, HOUR);
+    fn what_comes_at_the_end_of_a_job_is_for_its_thread() {
+        let workers = pool(4, HOUR);
         let (log, seen) = channel();
-        let turned = Arc::new(Barrier::new(2));
-        let gate = Arc::clone(&turned);
+        let (release, wait): (_, Receiver<()>) = channel();
+        let ended = log.clone();
         let job = move |worker: &mut Worker<'_>| {
-            worker.turn_to_body();
-            gate.wait();
+            worker.ends();
+            ended.send("ended").unwrap();
+            let _ = wait.recv();
         };
         workers.submit(Lane::Exchange, job).unwrap();
-        let (next, _) = held(&workers, Lane::Exchange, "next", &log);
+        assert_eq!(seen.recv().unwrap(), "ended");
+        drop(held(&workers, Lane::Exchange, "next", &log));
+        assert_eq!(workers.threads(), 1);
+        // One more is too many for it.
+        drop(held(&workers, Lane::Exchange, "another", &log));
         assert_eq!(seen.recv().unwrap(), "next");
-        turned.wait();
-        drop(next);
+        assert_eq!(workers.threads(), 2);
+        drop(release);
+        assert_eq!(seen.recv().unwrap(), "another");
     }
 
     #[test]
@@ -358,7 +371,7 @@ mod tests {
         let (log, seen) = channel();
         let (kept, place) = channel();
         let job = move |worker: &mut Worker<'_>| {
-            worker.turn_to_body();
+            worker.ends();
             kept.send(worker.take_place()).unwrap();
         };
         workers.submit(Lane::Exchange, job).unwrap();
