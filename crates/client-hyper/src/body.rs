@@ -31,7 +31,7 @@ impl ResponseBody {
             return Poll::Ready(None);
         };
         let http1 = lease.http1_mut();
-        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let frame = match http1.poll_frame(&mut self.incoming, cx) {
             Poll::Pending => match http1.poll_silence(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(error) => Err(error),

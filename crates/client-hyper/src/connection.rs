@@ -12,9 +12,9 @@ use client_transport::wire::{Lease, Line, Protocol};
 use http::HeaderValue;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::task::AbortHandle;
 
 use crate::config::{Connections, CustomizeClient};
+use crate::drive::Drive;
 use crate::driver::Transfer;
 use crate::head::HostField;
 use crate::informational::Mailbox;
@@ -27,9 +27,10 @@ pub(crate) struct Negotiated {
     pub(crate) customize_client: Option<Arc<CustomizeClient>>,
 }
 
-/// A connection of HTTP/1.1. Dropped, it is closed, whatever hyper is doing with it.
+/// A connection of HTTP/1.1. Dropped, it is closed.
 pub(crate) struct Http1 {
     pub(crate) sender: http1::SendRequest<Outgoing>,
+    pub(crate) drive: Drive,
     pub(crate) stream: Monitored,
     /// Of the exchange that it carries.
     pub(crate) info: Arc<ConnectionInfo>,
@@ -38,29 +39,11 @@ pub(crate) struct Http1 {
     pub(crate) mailbox: Mailbox,
     pub(crate) host: HostField,
     pub(crate) transfer: Transfer,
-    task: AbortHandle,
-}
-
-/// Tells the pool when the connection has ended, or its runtime.
-struct Ended(Line<Negotiated>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.retire(CloseReason::PeerClosed);
-    }
 }
 
 /// A proxy that forwards requests: it wants the whole URI (RFC 9112 §3.2.2), and may want credentials of its own.
 pub(crate) struct Proxy {
     pub(crate) authorization: Option<HeaderValue>,
-}
-
-impl Drop for Http1 {
-    fn drop(&mut self) {
-        // Aborting alone would leave the socket open until the runtime runs again.
-        self.stream.close();
-        self.task.abort();
-    }
 }
 
 impl Protocol for Negotiated {
@@ -96,14 +79,9 @@ impl Protocol for Negotiated {
             let message = format!("the connection broke before it could be used: {}", error::cause(&error));
             Error::new(ErrorKind::Connect, message).with_phase(Phase::Connect).with_source(error)
         })?;
-        let ended = Ended(line);
-        let driver = async move {
-            let _ended = ended;
-            // What it ends with, the exchange on it has been told.
-            let _ = connection.with_upgrades().await;
-        };
         Ok(Dialed::Exclusive(Box::new(Http1 {
             sender,
+            drive: Drive::new(connection.with_upgrades()),
             stream,
             info: Arc::new(dialed.info),
             proxy: route.absolute_form().then(|| Proxy {
@@ -112,7 +90,6 @@ impl Protocol for Negotiated {
             mailbox: Mailbox::new(),
             host: HostField::default(),
             transfer: Transfer::none(),
-            task: tokio::spawn(driver).abort_handle(),
         })))
     }
 
@@ -202,7 +179,12 @@ impl Exclusive {
 
     /// The exchange is over, and nothing is kept of it.
     pub(crate) fn finish(mut self, verdict: Verdict) {
-        self.http1_mut().transfer.end();
+        let http1 = self.http1_mut();
+        http1.transfer.end();
+        let verdict = match verdict {
+            Verdict::Reuse { .. } if http1.drive.has_ended() => Verdict::Close(CloseReason::PeerClosed),
+            verdict => verdict,
+        };
         self.0.finish(verdict);
     }
 }

@@ -1,4 +1,4 @@
-//! One exchange on one connection of HTTP/1.1: the order of its steps, and what becomes of the lease. The protocol itself runs in the connection's task.
+//! One exchange on one connection of HTTP/1.1: the order of its steps, and what becomes of the lease. The protocol itself is hyper's, driven along.
 //!
 //! ```text
 //! head ─► hand over to hyper ─► (Expect: let the body go at 100, or after 1 s) ─► response ─┬─► no body: lease back at once
@@ -10,9 +10,10 @@ use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use client_core::{
     Answer, Body, BoxError, ConnectionInfo, Error, ErrorKind, Event, Exchange, Limits, OnUpgrade, Phase, Result, Sent,
     TimeoutKind, Trace, Upgraded,
@@ -24,7 +25,7 @@ use client_transport::silence::{Silence, Timer};
 use client_transport::wire::effective;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
@@ -116,6 +117,8 @@ pub(crate) struct Transfer {
     limits: Limits,
     /// What had passed before.
     before: Traffic,
+    /// What had passed when somebody last began to wait.
+    seen: Traffic,
     has_head: bool,
     /// Whether the connection can carry another exchange after this one, as far as the heads say.
     is_reusable: bool,
@@ -131,7 +134,8 @@ impl Transfer {
             silence: Silence::new(None),
             trace: Trace::default(),
             limits: Limits::default(),
-            before: Traffic { read: 0, written: 0 },
+            before: Traffic::default(),
+            seen: Traffic::default(),
             has_head: false,
             is_reusable: true,
             keep_alive: None,
@@ -175,7 +179,11 @@ impl Http1 {
 
     /// hyper needs a moment after a response before its connection can take another request.
     fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.sender.poll_ready(cx) {
+        let Self { sender, drive, .. } = self;
+        if sender.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        match drive.poll(cx, |cx| sender.poll_ready(cx)) {
             Poll::Ready(ready) => {
                 self.transfer.silence.broken();
                 Poll::Ready(ready.map_err(before_sending))
@@ -211,8 +219,8 @@ impl Http1 {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Result<Response<Incoming>, Box<Unsent>>>> {
         // First the answer: what came before it is in the mailbox then.
-        let answer = sent.poll(cx);
-        while let Some((status, headers)) = self.mailbox.next(cx) {
+        let answer = self.drive.poll(cx, |cx| sent.poll(cx));
+        while let Some((status, headers)) = self.mailbox.next() {
             *heads += 1;
             self.transfer.silence.broken();
             self.inform(status, &headers, *heads)?;
@@ -249,13 +257,29 @@ impl Http1 {
         Ok(())
     }
 
-    /// Ready when the peer has been silent for too long. hyper's task hears of it first: what it has moved counts.
+    /// The next frame of the response's body: first what is here already.
+    pub(crate) fn poll_frame(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        match Pin::new(&mut *incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => self.drive.poll(cx, |cx| Pin::new(incoming).poll_frame(cx)),
+            here => here,
+        }
+    }
+
+    /// Ready when the peer has been silent for too long: nothing came or went since somebody began to wait.
     pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let phase = self.transfer.phase();
-        let Self { transfer, stream, .. } = self;
-        let Transfer { upload, silence, .. } = transfer;
-        let heard = || upload.own_silence().or_else(|| Some(stream.last_moved()));
-        silence.poll_unless(heard, phase, cx)
+        let Transfer {
+            upload, silence, seen, ..
+        } = &mut self.transfer;
+        let traffic = self.stream.traffic();
+        if mem::replace(seen, traffic) != traffic {
+            silence.broken();
+        }
+        silence.poll_unless(|| upload.own_silence(), phase, cx)
     }
 
     /// hyper's error, by what is known of this exchange. The producer's own failure goes before what hyper made of it.
@@ -353,7 +377,9 @@ async fn switch(
     mut response: Response<Body>,
     upgrade: hyper::upgrade::OnUpgrade,
 ) -> Result<Response<Body>> {
-    let upgraded = upgrade.await.map_err(|error| {
+    let mut upgrade = pin!(upgrade);
+    let upgraded = poll_fn(|cx| lease.http1_mut().drive.poll(cx, |cx| upgrade.as_mut().poll(cx))).await;
+    let upgraded = upgraded.map_err(|error| {
         let message = "the server switched protocols, but hyper keeps the stream";
         answered(Error::new(ErrorKind::Engine, message).with_source(error), Phase::Head)
     })?;

@@ -40,6 +40,7 @@
 mod body;
 mod config;
 mod connection;
+mod drive;
 mod driver;
 mod error;
 mod head;

@@ -23,20 +23,15 @@ struct Shared {
     /// `None` once it has been closed. Nobody waits for this lock longer than a system call takes.
     stream: Mutex<Option<Stream>>,
     is_write_vectored: bool,
+    read: AtomicU64,
+    written: AtomicU64,
     began: Instant,
-    read: Counter,
-    written: Counter,
-}
-
-/// Bytes in one direction, and when the last of them passed, in nanoseconds since the beginning.
-#[derive(Debug, Default)]
-struct Counter {
-    bytes: AtomicU64,
-    last: AtomicU64,
+    /// When the last byte came, in nanoseconds since the beginning, where somebody asks for it: looking at the clock is not free.
+    last_read: Option<AtomicU64>,
 }
 
 /// How much has passed at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Bytes that were read.
     pub read: u64,
@@ -45,34 +40,39 @@ pub struct Traffic {
 }
 
 impl Monitored {
-    /// Begins to watch.
+    /// Begins to watch how much passes.
     pub fn new(stream: Stream) -> Self {
+        Self::watch(stream, None)
+    }
+
+    /// The same, and when.
+    pub fn timed(stream: Stream) -> Self {
+        Self::watch(stream, Some(AtomicU64::new(0)))
+    }
+
+    fn watch(stream: Stream, last_read: Option<AtomicU64>) -> Self {
         Self(Arc::new(Shared {
             is_write_vectored: stream.is_write_vectored(),
             stream: Mutex::new(Some(stream)),
+            read: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             began: Instant::now(),
-            read: Counter::default(),
-            written: Counter::default(),
+            last_read,
         }))
     }
 
     /// How much has passed so far.
     pub fn traffic(&self) -> Traffic {
         Traffic {
-            read: self.0.read.bytes.load(Ordering::Relaxed),
-            written: self.0.written.bytes.load(Ordering::Relaxed),
+            read: self.0.read.load(Ordering::Relaxed),
+            written: self.0.written.load(Ordering::Relaxed),
         }
     }
 
-    /// When a byte last came or went.
-    pub fn last_moved(&self) -> Instant {
-        let nanos = |counter: &Counter| counter.last.load(Ordering::Relaxed);
-        self.at(nanos(&self.0.read).max(nanos(&self.0.written)))
-    }
-
-    /// When a byte last came.
+    /// When a byte last came; when the watch began, if none did, or if it is not [`timed`](Self::timed).
     pub fn last_read(&self) -> Instant {
-        self.at(self.0.read.last.load(Ordering::Relaxed))
+        let nanos = self.0.last_read.as_ref().map_or(0, |last| last.load(Ordering::Relaxed));
+        self.0.began + Duration::from_nanos(nanos)
     }
 
     /// As [`Stream::is_stale`]; true once closed. The one that drives it has to be woken before it can wait for bytes again: whoever uses
@@ -85,16 +85,6 @@ impl Monitored {
     pub fn close(&self) {
         let stream = self.lock().take();
         drop(stream);
-    }
-
-    fn at(&self, nanos: u64) -> Instant {
-        self.0.began + Duration::from_nanos(nanos)
-    }
-
-    fn count(&self, counter: &Counter, bytes: usize) {
-        counter.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        // 584 years.
-        counter.last.store(self.0.began.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Stream>> {
@@ -114,8 +104,10 @@ impl AsyncRead for Monitored {
         let before = buf.filled().len();
         ready!(self.with(|stream| stream.poll_read(cx, buf)))?;
         let new = buf.filled().len() - before;
-        if new > 0 {
-            self.count(&self.0.read, new);
+        self.0.read.fetch_add(new as u64, Ordering::Relaxed);
+        if let Some(last) = self.0.last_read.as_ref().filter(|_| new > 0) {
+            // 584 years.
+            last.store(self.0.began.elapsed().as_nanos() as u64, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
@@ -124,13 +116,13 @@ impl AsyncRead for Monitored {
 impl AsyncWrite for Monitored {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(self.with(|stream| stream.poll_write(cx, buf)))?;
-        self.count(&self.0.written, written);
+        self.0.written.fetch_add(written as u64, Ordering::Relaxed);
         Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = ready!(self.with(|stream| stream.poll_write_vectored(cx, bufs)))?;
-        self.count(&self.0.written, written);
+        self.0.written.fetch_add(written as u64, Ordering::Relaxed);
         Poll::Ready(Ok(written))
     }
 
@@ -153,6 +145,20 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_timed_knows_when_it_was_last_heard_of() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let (began, minute) = (Instant::now(), Duration::from_secs(60));
+        let watched = Monitored::timed(Stream::boxed(ours));
+        let mut driven = watched.clone();
+        tokio::time::advance(minute).await;
+        theirs.write_all(b"HTTP").await.unwrap();
+        assert_eq!(driven.read(&mut [0; 8]).await.unwrap(), 4);
+        tokio::time::advance(minute).await;
+        driven.write_all(b"ab").await.unwrap();
+        assert_eq!(watched.last_read(), began + minute);
+    }
+
     #[tokio::test]
     async fn counts_and_closes_from_outside() {
         let (ours, mut theirs) = tokio::io::duplex(64);
@@ -163,7 +169,6 @@ mod tests {
         assert_eq!(driven.read(&mut buf).await.unwrap(), 4);
         driven.write_all(b"ab").await.unwrap();
         assert_eq!(watched.traffic(), Traffic { read: 4, written: 2 });
-        assert!(watched.last_moved() >= watched.last_read());
         watched.close();
         assert!(watched.is_stale(true));
         assert_eq!(driven.read(&mut buf).await.unwrap_err().kind(), io::ErrorKind::NotConnected);

@@ -56,7 +56,7 @@ pub async fn start<P: Protocol>(
     manner: &Manner,
     line: Line<P>,
 ) -> Result<(Connection, usize)> {
-    let stream = Monitored::new(dialed.stream);
+    let stream = Monitored::timed(dialed.stream);
     let (fate, calls) = <(Arc<Fate>, Arc<AtomicUsize>)>::default();
     builder.enable_push(false);
     let preface = Preface::new(stream.clone(), Arc::clone(&fate));
