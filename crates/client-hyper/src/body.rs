@@ -13,14 +13,17 @@ use crate::driver;
 
 /// A body in progress.
 pub(crate) struct ResponseBody {
+    /// What came with the head.
+    first: Option<hyper::Result<Bytes>>,
     incoming: Incoming,
     /// `None` once the connection has been given back.
     lease: Option<Exclusive>,
 }
 
 impl ResponseBody {
-    pub(crate) fn new(incoming: Incoming, lease: Exclusive) -> Self {
+    pub(crate) fn new(first: Option<hyper::Result<Bytes>>, incoming: Incoming, lease: Exclusive) -> Self {
         Self {
+            first,
             incoming,
             lease: Some(lease),
         }
@@ -31,7 +34,8 @@ impl ResponseBody {
             return Poll::Ready(None);
         };
         let http1 = lease.http1_mut();
-        let frame = match http1.poll_frame(&mut self.incoming, cx) {
+        let here = self.first.take().map(|piece| Poll::Ready(Some(piece.map(Frame::data))));
+        let frame = match here.unwrap_or_else(|| http1.poll_frame(&mut self.incoming, cx)) {
             Poll::Pending => match http1.poll_silence(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(error) => Err(error),
@@ -84,7 +88,11 @@ impl http_body::Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match self.lease {
-            Some(_) => self.incoming.size_hint(),
+            Some(_) => {
+                let first = self.first.as_ref().and_then(|piece| piece.as_ref().ok()).map_or(0, Bytes::len) as u64;
+                let rest = self.incoming.size_hint();
+                rest.exact().map_or(rest, |rest| SizeHint::with_exact(first + rest))
+            }
             None => SizeHint::with_exact(0),
         }
     }

@@ -349,7 +349,7 @@ fn respond(
 ) -> Result<Option<Switch>> {
     let request = &exchange.request;
     let upgrade = hyper::upgrade::on(&mut response);
-    let (mut head, incoming) = response.into_parts();
+    let (mut head, mut incoming) = response.into_parts();
     lease.http1_mut().head(&head, request)?;
     let is_reused = lease.is_reused();
     exchange.connection = Some(lease.http1_mut().info(is_reused));
@@ -360,15 +360,29 @@ fn respond(
         let response = Response::from_parts(head, Body::empty());
         return Ok(Some(Box::pin(switch(lease, response, upgrade))));
     }
-    let body = match incoming.is_end_stream() {
-        true => {
+    let body = match first_piece(&mut incoming) {
+        None if incoming.is_end_stream() => {
             finish(lease);
             Body::empty()
         }
-        false => Body::wrap(ResponseBody::new(incoming, lease)),
+        Some(Ok(all)) if incoming.is_end_stream() => {
+            finish(lease);
+            Body::from(all)
+        }
+        piece => Body::wrap(ResponseBody::new(piece, incoming, lease)),
     };
     *answer = Some(Response::from_parts(head, body));
     Ok(None)
+}
+
+/// What has come with the head of a body of known length: often all of it.
+fn first_piece(incoming: &mut Incoming) -> Option<hyper::Result<Bytes>> {
+    incoming.size_hint().exact().filter(|length| *length > 0)?;
+    match Pin::new(incoming).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        // Of such a body, hyper makes no other frames.
+        Poll::Ready(piece) => piece.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default())),
+        Poll::Pending => None,
+    }
 }
 
 /// The stream is the user's.
