@@ -27,9 +27,9 @@ pub const BUDGETS: &[Budget] = &[
     },
     Budget {
         engine: "hyper",
-        allocations: 15,
+        allocations: 14,
         tasks: 0,
         system_calls_per_1000: 2050,
-        instructions: 25_400,
+        instructions: 23_300,
     },
 ];

@@ -1,9 +1,9 @@
 //! `client-hyper`: HTTP/1.1 on [hyper]'s client connections, and HTTP/2 on [h2], which hyper's are made of; the server chooses by ALPN. The
 //! default engine, and the one with the most to configure.
 //!
-//! Names, dialing, TLS, proxies and the pool are `client-transport`'s: hyper's own pool is not used. One task drives each connection, on the
-//! [`dispatcher`](HyperBuilder::dispatcher) or on the runtime of the call that made it; a call from another runtime gets a connection of its
-//! own, so that a client survives its runtimes.
+//! Names, dialing, TLS, proxies and the pool are `client-transport`'s: hyper's own pool is not used. A connection of HTTP/1.1 is driven by the task of the
+//! call that uses it, one of HTTP/2 by a task of its own, on the [`dispatcher`](HyperBuilder::dispatcher) or on the runtime of the call that made it; a
+//! call from another runtime gets a connection of its own, so that a client survives its runtimes.
 //!
 //! Why HTTP/2 is not spoken by hyper itself, but as `client-h2` does it, on the same crate: hyper 1.12 does not tell of informational responses
 //! over HTTP/2, so that they could neither be observed nor be limited, and `100 Continue` would go unheard; it takes a body that the server
@@ -34,7 +34,7 @@
 //! Of all capabilities one is not declared: `Http3`. It would take QUIC, and a transport over UDP.
 //!
 //! The life of an exchange in this crate: `config.rs` (what the user set) → `connection.rs` (connections as the transport's wire sees them) →
-//! for HTTP/1.1, `driver.rs` (one exchange) → `upload.rs` (its body, as hyper takes it), `body.rs` (the response's), `error.rs` (what hyper's
+//! for HTTP/1.1, `driver.rs` (one exchange) → `drive.rs` (hyper's connection, polled along) → `upload.rs` (its body, as hyper takes it), `body.rs` (the response's), `error.rs` (what hyper's
 //! errors mean); for HTTP/2, `client_h2::multiplexed`.
 
 mod body;

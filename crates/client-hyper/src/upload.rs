@@ -1,7 +1,7 @@
 //! A request's body as hyper takes it, and what the exchange knows and decides about that: whether it may begin, how it goes, whether it is wanted
 //! any more.
 //!
-//! hyper polls it in the task of the connection, the exchange looks from its own. What they share is behind one lock, which is never held while
+//! hyper polls it from within its connection, the exchange looks from outside. What they share is behind one lock, which is never held while
 //! the body of the user's is polled.
 
 use std::pin::Pin;

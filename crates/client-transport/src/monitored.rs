@@ -1,4 +1,4 @@
-//! A byte stream that one task drives, and others keep an eye on: when it was last heard of, how much has passed, and its end.
+//! A byte stream that one drives, and others keep an eye on: how much has passed, when it was last heard of, and its end.
 //!
 //! Owns counters and the right to close. Protocols must never enter.
 
