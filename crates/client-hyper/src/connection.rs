@@ -82,12 +82,12 @@ impl Protocol for Negotiated {
         Ok(Dialed::Exclusive(Box::new(Http1 {
             sender,
             drive: Drive::new(connection.with_upgrades()),
+            mailbox: Mailbox::new(stream.clone()),
             stream,
             info: Arc::new(dialed.info),
             proxy: route.absolute_form().then(|| Proxy {
                 authorization: route.proxy_authorization().cloned(),
             }),
-            mailbox: Mailbox::new(),
             host: HostField::default(),
             transfer: Transfer::none(),
         })))

@@ -197,7 +197,7 @@ impl Http1 {
         let mut head = Request::new(());
         let framing = prepare(&mut head, self, exchange, manner)?;
         self.transfer.trace.enter(Phase::Send);
-        self.mailbox.watch(&mut head);
+        self.mailbox.watch(&mut head, exchange.limits.max_informational());
         let body = mem::take(exchange.request.body_mut());
         let is_held = exchange.request.headers().contains_key(EXPECT) && !body.is_empty();
         let may_have_trailers = framing == Framing::Chunked { has_trailers: true };

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use client_transport::monitored::Monitored;
 use http::{Extensions, HeaderMap, Request, StatusCode};
 
 /// Those of one connection that nobody has looked at yet. It carries one exchange at a time, so that they are all of the same.
@@ -12,21 +13,29 @@ pub(crate) struct Mailbox {
     callback: Extensions,
 }
 
-type Heads = VecDeque<(StatusCode, HeaderMap)>;
-
-/// More than this many at a time are not kept: a call reads them as they come, and accepts no more than its limit.
-const KEPT: usize = 64;
+#[derive(Default)]
+struct Heads {
+    unread: VecDeque<(StatusCode, HeaderMap)>,
+    /// How many more are kept: of those that the exchange accepts one too many, by which it knows.
+    left: usize,
+}
 
 impl Mailbox {
-    /// An empty one.
-    pub(crate) fn new() -> Self {
+    /// An empty one, of a connection on this stream.
+    pub(crate) fn new(stream: Monitored) -> Self {
         let heads = Arc::<Mutex<Heads>>::default();
         let sender = Arc::clone(&heads);
         let mut request = Request::new(());
         hyper::ext::on_informational(&mut request, move |response| {
             let mut heads = lock(&sender);
-            if heads.len() < KEPT {
-                heads.push_back((response.status(), response.headers().clone()));
+            let Some(left) = heads.left.checked_sub(1) else {
+                return;
+            };
+            heads.unread.push_back((response.status(), response.headers().clone()));
+            heads.left = left;
+            if left == 0 {
+                // hyper would go on for as long as they come, and let nobody else have a word.
+                stream.close();
             }
         });
         Self {
@@ -35,15 +44,18 @@ impl Mailbox {
         }
     }
 
-    /// From now on, those of this request.
-    pub(crate) fn watch<B>(&self, request: &mut Request<B>) {
-        lock(&self.heads).clear();
+    /// From now on, those of this request, which accepts so many. With the next, the connection is closed.
+    pub(crate) fn watch<B>(&self, request: &mut Request<B>, limit: usize) {
+        let mut heads = lock(&self.heads);
+        heads.unread.clear();
+        heads.left = limit.saturating_add(1);
+        drop(heads);
         *request.extensions_mut() = self.callback.clone();
     }
 
     /// The next one.
     pub(crate) fn next(&self) -> Option<(StatusCode, HeaderMap)> {
-        lock(&self.heads).pop_front()
+        lock(&self.heads).unread.pop_front()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is this engine's own: who chooses the version, what users customize, and the wait for the pool.
 
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use client_conformance::servers::{App, Authority, Certificate, Tls};
@@ -200,6 +201,24 @@ fn second_runtime() {
         drop(runtime);
     }
     assert_eq!(app.counts().accepted, 2);
+}
+
+/// Under an executor that makes no task pause, as tokio makes its own, a server that never comes to its answer must not keep it for ever.
+#[test]
+fn endless_informational_responses_under_another_executor() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+        let flood = "HTTP/1.1 102 Processing\r\n\r\n".repeat(1000);
+        while stream.write_all(flood.as_bytes()).is_ok() {}
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let http = client(Hyper::builder().dispatcher(runtime.handle().clone()));
+    let error = futures::executor::block_on(http.get(url).send()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
+    server.join().unwrap();
 }
 
 /// The connections live on a runtime of their own; whoever calls may use any executor.
