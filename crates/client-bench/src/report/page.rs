@@ -146,6 +146,8 @@ fn intro(results: &Results) -> String {
            connections are made, and when.\n\
          - The load is closed: a worker asks again when it has its answer, so latencies do not show what a queue would add (coordinated omission).\n\
          - All of a client runs on one core. Clients that spread over threads (isahc, ureq) show what their work costs, not how it would spread.\n\
+         - ureq alone is a blocking loop here: the thread that asks is the thread that reads. `client-ureq` has a task that asks and a thread that serves it, and the two hand each \
+           other the call and the answer: two switches of threads for each small GET. Without them a blocking library cannot serve a future.\n\
          - Clients and server run with glibc's `rep movsb` switched off (`GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=0x40000000`). On AMD's processors since Zen 3, glibc \
            2.36 copies large blocks by it, 25 times slower where two buffers happen to lie a few bytes apart modulo 4,096. In records of TLS they often do: \
            `download-tls` then cost most clients, ours and others, twice as much as here, and some not, by the chance of their heap's layout. That is the machine's, not a client's; \
