@@ -121,6 +121,28 @@ async fn a_good_server() {
     assert!(!dialed.stream.is_stale(true), "session tickets do not count");
 }
 
+/// More than was asked for may have come in one record: then the socket is quiet, and the connection is not clean.
+#[tokio::test]
+async fn what_the_session_holds_already_is_input() {
+    let authority = Authority::new("root");
+    let acceptor = TlsAcceptor::from(Arc::new(authority.sign_plain(&[HOST]).server()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dialer = Dialer::new().resolver(Overrides::new(System).with(HOST, [listener.local_addr().unwrap()]));
+    let server = tokio::spawn(async move {
+        let mut tls = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+        tls.write_all(b"xy").await.unwrap();
+        tls.read(&mut [0]).await
+    });
+    let options = RouteOptions::new().tls(trusting(&authority));
+    let mut dialed = dial(&dialer, &format!("https://{HOST}/"), options, Versions::Http1).await.unwrap();
+    assert_eq!(dialed.stream.read_u8().await.unwrap(), b'x');
+    assert!(dialed.stream.is_stale(false) && dialed.stream.is_stale(true));
+    assert_eq!(dialed.stream.read_u8().await.unwrap(), b'y', "asking takes nothing away");
+    assert!(!dialed.stream.is_stale(false) && !dialed.stream.is_stale(true));
+    drop(dialed);
+    let _ = server.await.unwrap();
+}
+
 #[tokio::test]
 async fn certificates_that_are_not_good() {
     let (authority, other) = (Authority::new("root"), Authority::new("other"));
