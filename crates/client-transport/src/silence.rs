@@ -58,7 +58,7 @@ impl Silence {
         self.poll_unless(|| None, phase, cx)
     }
 
-    /// The same, where another task may have `heard` of the peer meanwhile: it is asked when that was, once the time is over.
+    /// The same, where the silence may have been our own, or `heard` of otherwise: it is asked when that was, once the time is over.
     pub fn poll_unless(&mut self, heard: impl Fn() -> Option<Instant>, phase: Phase, cx: &mut Context<'_>) -> Poll<Error> {
         let (Some(limit), Some(runtime)) = (self.limit, &self.runtime) else {
             return Poll::Pending;
